@@ -1,0 +1,57 @@
+# Every target but help and clean first makes .venv, and does nothing for it when it is up to date.
+# A second tier of names (test-unit, ...) runs a part of `make test`. PYTEST_ARGS="-k name" narrows any of them.
+PYTHON ?= python3
+PYTEST_ARGS ?=
+VENV := .venv/bin
+# A run with many failures has one cause: ten are enough to see it.
+PYTEST := $(VENV)/python -m pytest --maxfail=10 $(PYTEST_ARGS)
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo serve test test-unit test-integration test-acceptance check format bench ci lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: ## Make .venv from the lock files, with .venv/bin/dagcall in it
+	@$(PYTHON) scripts/bootstrap.py
+
+demo: install ## Start a server on the examples, ask one a question, show the answer and its time
+	@$(VENV)/python scripts/demo.py
+
+serve: install ## Serve examples/dags on 127.0.0.1:8274
+	@$(VENV)/dagcall serve examples/dags
+
+test: install ## Run all tests, the quick ones first
+	@$(PYTEST) tests
+
+test-unit: install ## Run the tests that need no process and no socket
+	@$(PYTEST) tests/unit tests/architecture
+
+test-integration: install ## Run the tests of one real part each
+	@$(PYTEST) tests/integration
+
+test-acceptance: install ## Run the tests of the whole: real DAG files, server and command line
+	@$(PYTEST) tests/acceptance
+
+check: install ## Lint, formatting, strict types, import contracts
+	@$(VENV)/ruff check .
+	@$(VENV)/ruff format --check .
+	@$(VENV)/mypy
+	@$(VENV)/lint-imports
+
+format: install ## Write what `make check` asks of formatting and import order
+	@$(VENV)/ruff check --fix-only --quiet .
+	@$(VENV)/ruff format .
+
+bench: install ## Measure dagcall against the bare task runner, side by side; QUICK=1 for a rough answer
+	@QUICK="$(QUICK)" $(VENV)/python bench/run.py
+
+ci: check test ## What CI runs
+
+lock: ## Write requirements/*.txt again; UPGRADE=1 takes newer versions
+	@$(PYTHON) scripts/bootstrap.py lock $(if $(UPGRADE),--upgrade)
+	@$(PYTHON) scripts/bootstrap.py
+
+clean: ## Remove the environment and every cache in the checkout
+	rm -rf .venv .bootstrap .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,67 @@
+"""Call an Apache Airflow DAG like a function.
+
+Needs httpx only, and not even that until a client is made: names that bring more than the standard library are
+imported when they are first used (PEP 562), so that a task which only wants `emit` or `Reject`, and the server,
+pay for nothing else. `Reject` is Airflow's exception where Airflow is installed, else a plain one.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from dagcall.emit import emit
+from dagcall.errors import DagcallError, NotFinished, RunFailed
+from dagcall.version import __version__
+
+if TYPE_CHECKING:
+    from dagcall.client import AsyncClient, AsyncRunHandle, Client, RunEvent, RunHandle
+    from dagcall.engine import Engine
+    from dagcall.reject import Reject
+
+__all__ = [
+    "AsyncClient",
+    "AsyncRunHandle",
+    "Client",
+    "DagcallError",
+    "Engine",
+    "NotFinished",
+    "Reject",
+    "RunEvent",
+    "RunFailed",
+    "RunHandle",
+    "__version__",
+    "emit",
+]
+
+_LAZY = {
+    "AsyncClient": "dagcall.client",
+    "AsyncRunHandle": "dagcall.client",
+    "Client": "dagcall.client",
+    "Engine": "dagcall.engine",
+    "RunEvent": "dagcall.client",
+    "RunHandle": "dagcall.client",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name == "Reject":
+        value = _reject()
+    elif name in _LAZY:
+        value = getattr(import_module(_LAZY[name]), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def _reject() -> object:
+    try:
+        module = import_module("dagcall.airflow_bridge.reject")
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").partition(".")[0] != "airflow":
+            raise
+        module = import_module("dagcall.reject")
+    return module.Reject

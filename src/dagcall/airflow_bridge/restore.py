@@ -1,0 +1,228 @@
+"""What a task may leave behind in a warm process, undone after each task.
+
+Undone: environment, working directory, umask, signal handlers and timers, `sys.path`, `sys.argv`, standard streams,
+warning filters, the root logger's level and handlers; contextvars (each task runs in a copy of the context); and
+everything reachable from operators and DAGs, because each task works on copies (`Pristine`). Not undone, as in any
+warm process or serverless container: globals of modules.
+
+What cannot be undone (threads, child processes, descriptors left open) makes the process unfit: `Baseline.unfit`
+says so and the worker is retired.
+"""
+
+import copy
+import gc
+import logging
+import os
+import signal
+import sys
+import threading
+import types
+import warnings
+from contextlib import suppress
+from typing import Any
+
+from airflow.sdk import DAG
+from airflow.sdk.bases.operator import BaseOperator
+from airflow.sdk.definitions.mappedoperator import MappedOperator
+from airflow.sdk.definitions.param import Param, ParamsDict
+
+_SIGNALS = tuple(sorted(set(signal.valid_signals()) - {signal.SIGKILL, signal.SIGSTOP}))
+_SHARED_TYPES = (
+    type,
+    types.FunctionType,
+    types.BuiltinFunctionType,
+    types.MethodType,
+    types.ModuleType,
+    logging.Logger,
+)
+_IMMUTABLE_TYPES = (str, bytes, int, float, complex, bool, type(None), frozenset, *_SHARED_TYPES)
+_NOT_COPIED = frozenset({"dag", "_dag", "task_group", "_log", "_cached_logger", "upstream_task_ids", "downstream_task_ids"})
+
+
+class Baseline:
+    """The state of the process before user code ran in it."""
+
+    def __init__(self) -> None:
+        self._environ = dict(os.environ)
+        self._environ_bytes = dict(os.environ._data)  # type: ignore[attr-defined]
+        self._cwd = os.getcwd()
+        self._umask = os.umask(0o022)
+        os.umask(self._umask)
+        self._path = list(sys.path)
+        self._argv = list(sys.argv)
+        self._streams = (sys.stdin, sys.stdout, sys.stderr)
+        self._filters = list(warnings.filters)
+        root = logging.getLogger()
+        self._root_logger = (root.level, list(root.handlers))
+        self._handlers = {signum: signal.getsignal(signum) for signum in _SIGNALS}
+        self._hooks = (sys.excepthook, threading.excepthook)
+        self._threads = self._count_threads()
+        self._descriptors = self._list_descriptors()
+
+    def restore(self) -> None:
+        """Put everything back. Cheap when nothing was touched."""
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for signum, handler in self._handlers.items():
+            if signal.getsignal(signum) is not handler:
+                signal.signal(signum, handler if handler is not None else signal.SIG_DFL)
+        if os.environ._data != self._environ_bytes:  # type: ignore[attr-defined]
+            for name in set(os.environ) - self._environ.keys():
+                del os.environ[name]
+            for name, value in self._environ.items():
+                if os.environ.get(name) != value:
+                    os.environ[name] = value
+        self._restore_cwd()
+        os.umask(self._umask)
+        if sys.path != self._path:
+            sys.path[:] = self._path
+        if sys.argv != self._argv:
+            sys.argv[:] = self._argv
+        sys.stdin, sys.stdout, sys.stderr = self._streams
+        if warnings.filters != self._filters:
+            warnings.filters[:] = self._filters  # type: ignore[index]
+        root = logging.getLogger()
+        if root.level != self._root_logger[0]:
+            root.setLevel(self._root_logger[0])
+        if root.handlers != self._root_logger[1]:
+            root.handlers[:] = self._root_logger[1]
+        sys.excepthook, threading.excepthook = self._hooks
+
+    def unfit(self) -> str | None:
+        """Why this process must not run another task, or None."""
+        threads = self._count_threads()
+        if threads > self._threads:
+            return f"{threads - self._threads} thread(s) left running"
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+            return "a child process left running"
+        left = self._list_descriptors() - self._descriptors
+        if left:
+            gc.collect()  # a file object in a reference cycle is not a leak yet
+            left = self._list_descriptors() - self._descriptors
+        if left:
+            return f"{len(left)} descriptor(s) left open"
+        if not self._descriptors <= self._list_descriptors():
+            return "descriptors of the worker were closed"
+        return None
+
+    def _restore_cwd(self) -> None:
+        try:
+            if os.getcwd() == self._cwd:
+                return
+        except FileNotFoundError:
+            pass
+        os.chdir(self._cwd)
+
+    @staticmethod
+    def _count_threads() -> int:
+        # The kernel's count: native threads of C libraries are invisible to `threading`.
+        return len(os.listdir("/proc/self/task"))
+
+    @staticmethod
+    def _list_descriptors() -> frozenset[str]:
+        return frozenset(os.listdir("/proc/self/fd"))
+
+
+class Pristine:
+    """The DAGs of a file as they were parsed; every task is given copies of what it could change.
+
+    Only attributes that hold something mutable are copied, found once. Operators and DAGs refer to each other, so
+    a copy keeps those references as they are.
+    """
+
+    def __init__(self, dags: dict[str, DAG]) -> None:
+        self._dags = dags
+        self._memo: dict[int, Any] = {}
+        for dag in dags.values():
+            self._keep(dag)
+            for task in dag.tasks:
+                self._keep(task)
+            for group in dag.task_group.get_task_group_dict().values():
+                self._keep(group)
+        self._task_attributes = {
+            (dag.dag_id, task.task_id): self._mutable_attributes(task) for dag in dags.values() for task in dag.tasks
+        }
+        self._dag_attributes = {
+            dag.dag_id: {
+                name: self._copy(getattr(dag, name))
+                for name in ("default_args", "user_defined_macros", "user_defined_filters", "jinja_environment_kwargs", "tags")
+                if getattr(dag, name, None)
+            }
+            for dag in dags.values()
+        }
+        self._dag_params = {dag.dag_id: _fresh_params(dag.params, self._memo) for dag in dags.values()}
+
+    def _keep(self, value: Any) -> None:
+        self._memo[id(value)] = value
+
+    def task(self, dag_id: str, task_id: str) -> BaseOperator | MappedOperator:
+        """The task to run: a copy whose mutable attributes nobody else has; the DAG it refers to is restored."""
+        dag = self._dags[dag_id]
+        if self._dag_params[dag_id]:
+            dag.params = _fresh_params(self._dag_params[dag_id], self._memo)
+        elif dag.params:
+            dag.params = ParamsDict()
+        for name, value in self._dag_attributes[dag_id].items():
+            if getattr(dag, name) != value:
+                setattr(dag, name, self._copy(value))
+        task: Any = dag.task_dict[task_id]
+        clone = copy.copy(task)
+        for name, value in self._task_attributes[dag_id, task_id]:
+            fresh = _fresh_params(value, self._memo) if isinstance(value, ParamsDict) else self._copy(value)
+            _set(clone, name, fresh)
+        return clone  # type: ignore[no-any-return]
+
+    def _copy(self, value: Any) -> Any:
+        if not value and type(value) in (list, dict, set):
+            return type(value)()
+        return copy.deepcopy(value, dict(self._memo))
+
+    def _mutable_attributes(self, task: Any) -> list[tuple[str, Any]]:
+        """Names and own, untouched copies of attributes to hand out copies of."""
+        found = []
+        for name, value in _attributes(task):
+            if name in _NOT_COPIED or id(value) in self._memo or _is_immutable(value):
+                continue
+            try:
+                found.append((name, _fresh_params(value, self._memo) if isinstance(value, ParamsDict) else self._copy(value)))
+            except Exception:
+                continue  # holds a lock, a socket or the like: cannot be copied, so it is shared, as a global is
+        return found
+
+
+def _attributes(task: Any) -> list[tuple[str, Any]]:
+    if hasattr(task, "__dict__"):
+        return list(vars(task).items())
+    return [(field.name, getattr(task, field.name)) for field in task.__attrs_attrs__ if hasattr(task, field.name)]
+
+
+def _set(task: Any, name: str, value: Any) -> None:
+    """Past `BaseOperator.__setattr__`, which would treat it as an author's assignment."""
+    if hasattr(task, "__dict__"):
+        task.__dict__[name] = value
+    else:
+        object.__setattr__(task, name, value)
+
+
+def _is_immutable(value: Any) -> bool:
+    if isinstance(value, _IMMUTABLE_TYPES):
+        return True
+    return isinstance(value, tuple) and all(_is_immutable(item) for item in value)
+
+
+def _fresh_params(params: ParamsDict, memo: dict[int, Any]) -> ParamsDict:
+    """Copies of the `Param` objects: `process_params` writes a run's conf into them."""
+    fresh = {}
+    for name, param in params.items():
+        clone = object.__new__(type(param))
+        clone.__dict__.update(param.__dict__)
+        if not _is_immutable(param.value):
+            clone.value = copy.deepcopy(param.value, dict(memo))
+        fresh[name] = clone
+    result = ParamsDict(suppress_exception=params.suppress_exception)
+    result.update(fresh) if fresh else None
+    return result
+
+
+__all__ = ["Baseline", "Param", "Pristine"]

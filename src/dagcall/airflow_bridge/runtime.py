@@ -1,0 +1,342 @@
+"""The task runtime of a worker: Airflow's official `run()` and `finalize()`, with our comms.
+
+Guarantees for each `Start`: exactly one `Ended`, sent as soon as the runner has decided and before callbacks run;
+then the process is restored. User code that fails, exits or is interrupted is an outcome; only the death of the
+process leaves no `Ended`, and then the coordinator says so.
+"""
+
+import contextvars
+import os
+import sys
+from contextlib import suppress
+from datetime import datetime, timezone
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from dagcall.model.events import EndKind
+from dagcall.workers.channel import Channel
+from dagcall.workers.frames import Ended, Loaded, Start
+
+_NO_VERSION = UUID(int=0)
+
+
+class AirflowRuntime:
+    """Implements `dagcall.workers.runtime.TaskRuntime` for Airflow."""
+
+    def __init__(self) -> None:
+        self._folder = ""
+        self._dags: dict[str, Any] = {}
+        self._mapped: dict[str, frozenset[str]] = {}
+        self._channel: Channel | None = None
+
+    def preload(self, folder: str) -> dict[str, Any]:
+        """Import Airflow and what every task needs, so that forked processes find it in memory."""
+        os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
+        os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "client"
+        import airflow.dag_processing.dagbag
+        import airflow.providers.standard.operators.bash
+        import airflow.providers.standard.operators.python
+        import airflow.sdk
+        import airflow.sdk.execution_time.task_runner as task_runner
+        import airflow.sdk.execution_time.timeout
+        import airflow.sdk.serde
+
+        from dagcall.airflow_bridge import compile, loader, memo, refusals, restore, tasklog  # noqa: F401
+        from dagcall.airflow_bridge.comms import ParseTimeComms
+        from dagcall.airflow_bridge.settings import for_coordinator, forget_secrets
+
+        self._folder = folder
+        config = for_coordinator()
+        config["memoised"] = memo.install()
+        task_runner.SUPERVISOR_COMMS = ParseTimeComms()  # type: ignore[assignment]
+        _mark_expanding()
+        _block_orm()
+        forget_secrets()
+        return config
+
+    def list_files(self) -> list[str]:
+        from airflow.dag_processing.importers import get_importer_registry
+        from airflow.sdk.configuration import conf
+
+        safe_mode = conf.getboolean("core", "dag_discovery_safe_mode", fallback=True)
+        return sorted(get_importer_registry().list_dag_files(self._folder, safe_mode=safe_mode))
+
+    def load(self, ident: int, path: str, *, keep: bool) -> Loaded:
+        from dagcall.airflow_bridge.compile import compile_dag
+        from dagcall.airflow_bridge.loader import parse_file
+
+        parsed = parse_file(self._folder, path)
+        relative = os.path.relpath(path, self._folder)
+        plans: list[bytes] = []
+        errors = list(parsed.errors)
+        for dag in parsed.dags.values():
+            try:
+                plan = compile_dag(dag, version=parsed.version, relative_fileloc=relative)
+                plans.append(msgspec.msgpack.encode(plan, enc_hook=_encode_unknown))
+            except Exception as error:
+                errors.append((relative, f"DAG {dag.dag_id!r} could not be compiled: {type(error).__name__}: {error}"))
+        if keep:
+            self._keep(parsed.dags)
+        return Loaded(ident, path, parsed.version, plans, errors, parsed.dependencies, parsed.seconds)
+
+    def _keep(self, dags: dict[str, Any]) -> None:
+        from airflow.dag_processing.bundles.local import LocalDagBundle
+        from airflow.sdk.definitions.mappedoperator import MappedOperator
+        from airflow.sdk.execution_time import task_runner
+
+        from dagcall.airflow_bridge.loader import BUNDLE_NAME
+        from dagcall.airflow_bridge.restore import Pristine
+
+        self._dags = dags
+        self._pristine = Pristine(dags)
+        self._bundle = LocalDagBundle(path=self._folder, name=BUNDLE_NAME)
+        for dag in dags.values():
+            task_runner._register_deserialization_allowed_classes(dag, task_runner.log)
+            self._mapped[dag.dag_id] = frozenset(task.task_id for task in dag.tasks if isinstance(task, MappedOperator))
+
+    def prepare(self, channel: Channel) -> None:
+        import faulthandler
+
+        from airflow.sdk.execution_time import task_runner
+
+        from dagcall.airflow_bridge import tasklog
+        from dagcall.airflow_bridge.restore import Baseline
+
+        sys.excepthook = sys.__excepthook__
+        self._channel = channel
+        self._log_file, self._stdout, self._stderr = tasklog.configure()
+        faulthandler.enable(file=2)  # type: ignore[arg-type]
+        if "numpy.random" in sys.modules:  # unlike `random`, it does not reseed itself after a fork
+            sys.modules["numpy.random"].seed()
+        self._task_runner = task_runner
+        self._baseline = Baseline()
+
+    def run(self, start: Start) -> str | None:
+        """Run one try in a context of its own, restore, and say whether the process can be used again."""
+        self._log_file.open(start.log_path)
+        failure: str | None = None
+        try:
+            contextvars.copy_context().run(self._run_task, start)
+        except BaseException as error:
+            # The runner has its own handlers; what arrives here came from callbacks or listeners, after `Ended`.
+            failure = f"{type(error).__name__} escaped from callbacks"
+        self._stdout.end_line()
+        self._stderr.end_line()
+        self._baseline.restore()
+        self._log_file.close()
+        return failure or self._baseline.unfit()
+
+    def _run_task(self, start: Start) -> None:
+        from airflow.sdk.definitions._internal.contextmanager import _CURRENT_CONTEXT
+        from structlog.contextvars import bind_contextvars
+
+        from dagcall.airflow_bridge.comms import WorkerComms
+
+        assert self._channel is not None
+        runner = self._task_runner
+        comms = WorkerComms(self._channel, start, mapped_tasks=self._mapped.get(start.dag_id, frozenset()))
+        runner.SUPERVISOR_COMMS = comms  # type: ignore[assignment]
+        bind_contextvars(
+            ti_id=start.ti_id,
+            dag_id=start.dag_id,
+            task_id=start.task_id,
+            run_id=start.run_id,
+            try_number=start.try_number,
+            map_index=start.map_index,
+        )
+        log = runner.log
+        log.info("::group::Pre Execute")
+        depth = len(_CURRENT_CONTEXT)
+        ti = context = None
+        error: BaseException | None = None
+        try:
+            ti = self._task_instance(start)
+            context = ti.get_template_context()
+            state, _, error = runner.run(ti, context, log)
+        except BaseException as early:
+            # Outside `run()`: params that do not validate, or a task that is gone. Airflow's supervisor sees such a
+            # process exit with status 1 and retries the task if it may.
+            log.exception("Task failed before it could run")
+            self._channel.send(_ended(start, comms, None, early))
+            return
+        finally:
+            del _CURRENT_CONTEXT[depth:]
+        self._channel.send(_ended(start, comms, state, error))
+        context["exception"] = error
+        with suppress(SystemExit):
+            runner.finalize(ti, state, context, log, error)
+
+    def _task_instance(self, start: Start) -> Any:
+        from airflow.sdk.api.datamodels._generated import DagRun, TIRunContext
+
+        task = self._pristine.task(start.dag_id, start.task_id)
+        run_start = _moment(start.run_start)
+        logical_date = None if start.logical_date is None else _moment(start.logical_date)
+        dag_run = DagRun.model_construct(
+            dag_id=start.dag_id,
+            run_id=start.run_id,
+            logical_date=logical_date,
+            data_interval_start=logical_date,
+            data_interval_end=logical_date,
+            run_after=_moment(start.run_after),
+            start_date=run_start,
+            end_date=None,
+            clear_number=0,
+            run_type=_run_type(start.run_type),
+            state=_running(),
+            conf=msgspec.json.decode(start.conf),
+            triggering_user_name=None,
+            consumed_asset_events=[],
+            partition_key=None,
+            partition_date=None,
+            note=None,
+            team_name=None,
+        )
+        ti_context = TIRunContext.model_construct(
+            dag_run=dag_run,
+            task_reschedule_count=0,
+            max_tries=start.max_tries,
+            # As Airflow's execution API decides (execution_api/routes/task_instances.py).
+            should_retry=start.max_tries != 0 and start.try_number <= start.max_tries,
+            xcom_keys_to_clear=[],
+        )
+        return self._task_runner.RuntimeTaskInstance.model_construct(
+            id=UUID(start.ti_id),
+            task_id=start.task_id,
+            dag_id=start.dag_id,
+            run_id=start.run_id,
+            try_number=start.try_number,
+            dag_version_id=_NO_VERSION,
+            map_index=start.map_index,
+            hostname=None,
+            context_carrier=None,
+            queue=task.queue,
+            task=task,
+            bundle_instance=self._bundle,
+            _ti_context_from_server=ti_context,
+            max_tries=start.max_tries,
+            start_date=datetime.now(tz=timezone.utc),
+            state=_task_running(),
+            sentry_integration="",
+        )
+
+
+def _ended(start: Start, comms: Any, state: Any, error: BaseException | None) -> Ended:
+    """The attempt's end, from the runner's terminal message."""
+    from airflow.sdk.execution_time import comms as sdk
+
+    out = comms.outgoing
+    kind = EndKind.FAILED
+    retry_delay: float | None = None
+    message = out.terminal
+    problem = _describe(error) if error is not None else None
+    match message:
+        case None:  # it never came to a terminal message
+            kind = EndKind.RETRY
+        case sdk.SucceedTask():
+            kind = EndKind.SUCCESS
+            out.rendered_map_index = message.rendered_map_index or out.rendered_map_index
+        case sdk.RetryTask():
+            kind = EndKind.RETRY
+            retry_delay = message.retry_delay_seconds
+        case sdk.TaskState():
+            kind = EndKind.SKIPPED if message.state == "skipped" else EndKind.FAILED
+        case _:
+            unsupported = {
+                "DeferTask": "the task deferred itself to a triggerer, which dagcall does not have yet",
+                "RescheduleTask": "the task asked to be rescheduled, which dagcall does not support yet",
+                "AwaitInputTask": "the task waits for a person's input, which dagcall does not support yet",
+            }
+            name = type(message).__name__
+            problem = ("Unsupported", unsupported.get(name, f"{name} is not supported by dagcall"))
+    if kind in (EndKind.FAILED, EndKind.RETRY) and problem is None:
+        problem = ("TaskFailed", "the task failed without an exception; its log says more")
+    return Ended(
+        attempt=start.attempt,
+        epoch=start.epoch,
+        kind=kind.value,
+        error=problem,
+        reject=_reject(error),
+        retry_delay=retry_delay,
+        xcoms=out.xcoms,
+        plain=out.plain,
+        skip=out.skip,
+        rendered_map_index=out.rendered_map_index,
+        rendered_fields=out.rendered_fields,
+    )
+
+
+def _describe(error: BaseException) -> tuple[str, str]:
+    """Type and message, secrets masked."""
+    from airflow.sdk._shared.secrets_masker import redact
+
+    text = str(error)
+    if isinstance(error, SystemExit):
+        text = f"the task called sys.exit({error.code!r})"
+    return type(error).__name__, str(redact(text))
+
+
+def _reject(error: BaseException | None) -> tuple[int, str] | None:
+    status = getattr(error, "dagcall_reject_status", None)
+    if status is None:
+        return None
+    return int(status), str(getattr(error, "detail", error))
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, tz=timezone.utc)
+
+
+def _run_type(name: str) -> Any:
+    from airflow.sdk.api.datamodels._generated import DagRunType
+
+    return DagRunType(name)
+
+
+def _running() -> Any:
+    from airflow.sdk.api.datamodels._generated import DagRunState
+
+    return DagRunState.RUNNING
+
+
+def _task_running() -> Any:
+    from airflow.sdk.api.datamodels._generated import TaskInstanceState
+
+    return TaskInstanceState.RUNNING
+
+
+def _encode_unknown(value: Any) -> Any:
+    """Param defaults may be anything that `json` takes; what MessagePack does not take becomes text."""
+    from dagcall.airflow_bridge.plain import plain
+
+    return plain(value)
+
+
+def _mark_expanding() -> None:
+    """Tell the comms when the arguments of a mapped task are resolved, and only then."""
+    from airflow.sdk.definitions.mappedoperator import MappedOperator
+    from airflow.sdk.execution_time import task_runner
+
+    stock = MappedOperator._expand_mapped_kwargs
+
+    def expand(self: Any, context: Any) -> Any:
+        comms: Any = task_runner.SUPERVISOR_COMMS
+        comms.expanding = True
+        try:
+            return stock(self, context)
+        finally:
+            comms.expanding = False
+
+    MappedOperator._expand_mapped_kwargs = expand  # type: ignore[method-assign]
+
+
+def _block_orm() -> None:
+    """As Airflow's supervisor does for its task processes: no metadata database from DAG code."""
+    from airflow.sdk.execution_time.supervisor import block_orm_access
+
+    block_orm_access()
+
+
+__all__ = ["AirflowRuntime"]

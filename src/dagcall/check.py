@@ -1,0 +1,61 @@
+"""`dagcall dags check FOLDER`: what of a folder can be called, before any server is started."""
+
+import asyncio
+import os
+from dataclasses import dataclass
+from typing import Literal
+
+from dagcall.compose import RUNTIME, worker_environment
+from dagcall.workers.fleet import Fleet, LoadedFile
+
+Kind = Literal["ok", "refused", "import-error", "note"]
+
+
+@dataclass(frozen=True)
+class CheckRow:
+    """One finding. `dag_id` is empty for a file that does not import, `task_id` None for the DAG's own features."""
+
+    kind: Kind
+    dag_id: str
+    file: str
+    task_id: str | None = None
+    feature: str = ""
+    reason: str = ""
+
+
+def check_folder(folder: str) -> list[CheckRow]:
+    """Parse every file of a folder, each in a process of its own.
+
+    Raises:
+        Unavailable: Airflow cannot be imported.
+    """
+    return asyncio.run(_check(os.path.realpath(folder)))
+
+
+async def _check(folder: str) -> list[CheckRow]:
+    fleet = Fleet(folder, RUNTIME, worker_environment(dict(os.environ)))
+    try:
+        await fleet.start()
+        paths = await fleet.list_files()
+        gate = asyncio.Semaphore(4)
+
+        async def load(path: str) -> LoadedFile:
+            async with gate:
+                return await fleet.load(path)
+
+        loaded = await asyncio.gather(*(load(path) for path in paths))
+    finally:
+        await fleet.stop()
+    return [row for file in loaded for row in _rows(file)]
+
+
+def _rows(file: LoadedFile) -> list[CheckRow]:
+    rows = [CheckRow("import-error", "", path, reason=text.strip()) for path, text in file.errors]
+    for dag_id, plan in sorted(file.plans.items()):
+        path = plan.relative_fileloc
+        if plan.refusals:
+            rows += [CheckRow("refused", dag_id, path, one.task_id, one.feature, one.reason) for one in plan.refusals]
+        else:
+            rows.append(CheckRow("ok", dag_id, path))
+        rows += [CheckRow("note", dag_id, path, reason=note) for note in plan.notes]
+    return rows

@@ -1,0 +1,5 @@
+import sys
+
+from dagcall.cli.main import main
+
+sys.exit(main())

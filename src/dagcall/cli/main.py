@@ -1,0 +1,76 @@
+"""The entry point of the command line: parse, run one command, turn errors into messages and exit codes."""
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from dagcall.cli import call, completion, dags, doctor, runs, serve, version
+from dagcall.cli.arguments import Commands
+from dagcall.cli.exits import Exit, exit_code, explain
+from dagcall.cli.terminal import Terminal
+from dagcall.errors import DagcallError
+from dagcall.version import __version__
+
+_EPILOG = """\
+examples:
+  dagcall serve examples/dags
+  dagcall call ask_astro -p question='What is a Dag?'
+  dagcall runs list --state failed
+
+exit codes: 0 ok, 1 the run failed, 2 usage, 3 not found, 4 not allowed, 5 unavailable or overloaded,
+124 not finished within the wait, 130 interrupted
+environment: DAGCALL_URL, DAGCALL_TOKEN, NO_COLOR; the server: AIRFLOW_HOME, AIRFLOW__*
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    parser = argparse.ArgumentParser(
+        prog="dagcall",
+        description="Call Apache Airflow DAGs like functions.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"dagcall {__version__}")
+    commands = Commands(parser)
+    for command in (serve, call, dags, runs, doctor, version, completion):
+        command.register(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None, terminal: Terminal | None = None) -> int:
+    """Run one command. Returns the exit code; wrong usage and `--help` exit, as argparse does (2 and 0)."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    terminal = terminal or Terminal()
+    parser = build_parser()
+    try:
+        if arguments[:1] == ["__complete"]:
+            return completion.complete(parser, arguments[1:], terminal)
+        args = parser.parse_args(_with_action(arguments))
+        return int(args.run(args, terminal))
+    except DagcallError as error:
+        terminal.message(explain(error))
+        return exit_code(error)
+    except KeyboardInterrupt:
+        terminal.message("dagcall: interrupted")
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        # The reader has gone (`| head`); without this, the interpreter's last flush would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.BROKEN_PIPE
+    except Exception:
+        terminal.message(traceback.format_exc().rstrip())
+        terminal.message("dagcall: this is a bug in dagcall: please report it, with the lines above")
+        return Exit.BUG
+
+
+def _with_action(arguments: list[str]) -> list[str]:
+    """`dagcall dags` and `dagcall runs` list, when nothing else is asked of them."""
+    if arguments[:1] not in (["dags"], ["runs"]):
+        return arguments
+    first = arguments[1] if len(arguments) > 1 else "-"
+    is_action = not first.startswith("-") or first in ("-h", "--help")
+    return arguments if is_action else [arguments[0], "list", *arguments[1:]]

@@ -1,0 +1,51 @@
+"""`dagcall serve`: the server. Everything it needs beyond the client is imported only here."""
+
+import os
+from argparse import Namespace
+
+from dagcall.cli.arguments import Commands, count, port
+from dagcall.cli.terminal import Terminal
+from dagcall.errors import MissingExtra, UsageError
+
+
+def register(commands: Commands) -> None:
+    parser = commands.add(
+        "serve",
+        "serve the DAGs of a folder",
+        (
+            "dagcall serve examples/dags",
+            "dagcall serve --port 9000 --workers 200",
+            "dagcall serve dags --journal sqlite:////var/lib/dagcall/journal.db",
+        ),
+    )
+    parser.add_argument("dags_folder", metavar="DAGS_FOLDER", nargs="?", help="default: Airflow's own dags_folder")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+    parser.add_argument("--port", type=port, default=8274, help="port to listen on (default: 8274)")
+    parser.add_argument(
+        "--workers", type=count, metavar="N", help="the most tasks at once, started on demand (default: by memory)"
+    )
+    parser.add_argument(
+        "--journal",
+        metavar="URL",
+        help="sqlite:////absolute/path.db, postgresql://... or memory: (default: $AIRFLOW_HOME/dagcall/journal.db)",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: Namespace, terminal: Terminal) -> int:
+    if args.dags_folder is not None and not os.path.isdir(args.dags_folder):
+        raise UsageError(f"{args.dags_folder!r} is not a folder")
+    try:
+        from dagcall.server.serve import serve
+    except ModuleNotFoundError as missing:
+        raise missing_extra("dagcall serve", missing) from missing
+    return serve(
+        dags_folder=args.dags_folder, host=args.host, port=args.port, workers=args.workers, journal=args.journal
+    )
+
+
+def missing_extra(command: str, missing: ModuleNotFoundError) -> Exception:
+    """What to tell about an import that failed: the extra is not installed, unless the module is our own."""
+    if (missing.name or "dagcall").partition(".")[0] == "dagcall":
+        return missing
+    return MissingExtra(f"`{command}` needs {missing.name}, which comes with the server: pip install 'dagcall[server]'")

@@ -1,0 +1,257 @@
+"""`Client`: calls from ordinary code. Drives the flows with a blocking httpx client; thread-safe."""
+
+import copy
+import queue
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar, Unpack
+
+import httpx
+
+from dagcall.client import _flow
+from dagcall.client._connection import LIMITS, Address, encode_params, response_of, timeout_of
+from dagcall.client._events import NDJSON, SILENCE, EventFollower
+from dagcall.client._options import OptionChanges, Options
+from dagcall.client._wire import Accepted, Flow, Pause, Reply, Request, Resumed, RunEvent
+from dagcall.errors import DagcallError, UsageError
+
+T = TypeVar("T")
+Params = TypeVar("Params", bound=Mapping[str, Any])
+
+
+class Client:
+    """A connection to a dagcall server.
+
+    `url` and `token` default to `DAGCALL_URL` and `DAGCALL_TOKEN`, then to http://127.0.0.1:8274 without a token.
+    `transport` replaces the network (an `httpx.BaseTransport`). Close it, or use it in a `with` block.
+
+        client = dagcall.Client()
+        client.call("ask_astro", question="What is a Dag?")
+
+    Every method raises errors of `dagcall.errors`: `NotFound`, `NotAllowed`, `Unavailable`, `BadRequest`, ...
+    """
+
+    def __init__(
+        self, url: str | None = None, *, token: str | None = None, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        self._address = Address.of(url, token)
+        self._options = Options()
+        self._http = httpx.Client(
+            base_url=self._address.url,
+            headers=self._address.headers,
+            trust_env=self._address.trust_env,
+            limits=LIMITS,
+            transport=transport,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections, also those of clients derived by `with_options`."""
+        self._http.close()
+
+    def with_options(self, **changes: Unpack[OptionChanges]) -> Self:
+        """A client with other options, sharing this one's connections. See `OptionChanges` for what they mean."""
+        derived = copy.copy(self)
+        derived._options = self._options.changed(changes)
+        return derived
+
+    def call(self, dag_id: str, params: Mapping[str, Any] | None = None, /, **keywords: Any) -> Any:
+        """Run the DAG with these params and return its result: plain JSON values, None when it has none.
+
+        Several result tasks give a dict by task id. Raises `RunFailed` when the outcome is a failure, and
+        `NotFinished`, which has the run id, when it is not certain within the `wait` option.
+        """
+        content = encode_params(params, keywords)
+        return self._drive(_flow.call(dag_id, content, self._options, time.monotonic()))
+
+    def submit(self, dag_id: str, params: Mapping[str, Any] | None = None, /, **keywords: Any) -> "RunHandle":
+        """Start a run and return at once."""
+        content = encode_params(params, keywords)
+        return RunHandle(self, self._drive(_flow.submit(dag_id, content, self._options, time.monotonic())))
+
+    def run(self, dag_id: str, run_id: str) -> "RunHandle":
+        """A handle on a run that exists; nothing is sent."""
+        return RunHandle(self, Accepted(dag_id, run_id))
+
+    def stream(self, dag_id: str, params: Mapping[str, Any] | None = None, /, **keywords: Any) -> Iterator[RunEvent]:
+        """Start a run and follow it: its events up to `end`."""
+        headers = {"accept": NDJSON}
+        request = _flow.call_request(dag_id, encode_params(params, keywords), self._options, headers, SILENCE)
+        return self._follow(EventFollower(dag_id, opening=request))
+
+    def map(
+        self,
+        dag_id: str,
+        params: Iterable[Params],
+        /,
+        *,
+        max_in_flight: int = 8,
+        return_errors: bool = False,
+    ) -> Iterator[tuple[Params, Any]]:
+        """Call the DAG once for each of `params`, at most `max_in_flight` at a time; yields (params, value) as they
+        complete.
+
+        `params` is consumed as results are: an endless iterable is fine. The first failure is raised, and calls in
+        flight are left to end by themselves; with `return_errors` an error takes the place of the value instead.
+        """
+        if max_in_flight < 1:
+            raise UsageError(f"max_in_flight={max_in_flight}: at least one call must be in flight")
+        return self._map(dag_id, iter(params), self._options.for_many(), max_in_flight, return_errors)
+
+    def dags(self) -> list[dict[str, Any]]:
+        """The served DAGs: `dag_id`, `callable`, and why not."""
+        return list(self.get("/call")["dags"])
+
+    def describe(self, dag_id: str) -> dict[str, Any]:
+        """The contract of a DAG: description, params JSON schema, result tasks, example call."""
+        return dict(self.get(_flow.call_path(dag_id)))
+
+    def get(self, path: str, **query: str | int | list[str]) -> Any:
+        """The JSON at any path of the server, such as `/api/v2/version`."""
+        pairs = tuple((k, str(v)) for k, vs in query.items() for v in (vs if isinstance(vs, list) else [vs]))
+        return self._drive(_flow.fetch(path, pairs, self._options, time.monotonic()))
+
+    def _drive(self, flow: Flow[T], stop: threading.Event | None = None) -> T:
+        try:
+            step = next(flow)
+            while stop is None or not stop.is_set():
+                match step:
+                    case Pause(seconds):
+                        time.sleep(seconds)
+                        reply: Reply = Resumed(time.monotonic())
+                    case Request():
+                        reply = self._send(step)
+                step = flow.send(reply)
+        except StopIteration as done:
+            value: T = done.value
+            return value
+        raise DagcallError("nobody waits for this call any more")
+
+    def _send(self, request: Request) -> Reply:
+        try:
+            response = self._http.request(
+                request.method,
+                request.path,
+                params=request.query or None,
+                headers=dict(request.headers),
+                content=request.content,
+                timeout=timeout_of(request),
+            )
+        except httpx.TransportError as error:
+            return self._address.broken(error, time.monotonic())
+        return response_of(response, time.monotonic())
+
+    def _follow(self, follower: EventFollower) -> Iterator[RunEvent]:
+        while not follower.is_over():
+            request = follower.request()
+            try:
+                with self._http.stream(
+                    request.method,
+                    request.path,
+                    params=request.query or None,
+                    headers=dict(request.headers),
+                    content=request.content,
+                    timeout=timeout_of(request),
+                ) as response:
+                    is_stream = response.status_code == 200
+                    if not is_stream:
+                        response.read()
+                    follower.opened(response_of(response, time.monotonic(), with_content=not is_stream))
+                    for line in response.iter_lines() if is_stream else ():
+                        event = follower.feed(line)
+                        if event is not None:
+                            yield event
+                        if follower.is_over():
+                            return
+                    if is_stream:
+                        follower.closed("The server closed the stream")
+            except httpx.TransportError as error:
+                follower.closed(self._address.broken(error, 0.0).reason)
+            if not follower.is_over():
+                time.sleep(follower.pause)
+
+    def _map(
+        self, dag_id: str, items: Iterator[Params], options: Options, max_in_flight: int, return_errors: bool
+    ) -> Iterator[tuple[Params, Any]]:
+        # Daemon threads rather than an executor: a caller that stops early, or is interrupted, must not have to wait
+        # at exit for calls whose results nobody wants. Starting a thread costs little next to a call.
+        finished: queue.SimpleQueue[tuple[Params, Any, Exception | None]] = queue.SimpleQueue()
+        stop = threading.Event()
+
+        def one(params: Params) -> None:
+            try:
+                flow = _flow.call(dag_id, encode_params(params, {}), options, time.monotonic())
+                finished.put((params, self._drive(flow, stop), None))
+            except Exception as error:  # handed to the consumer, whatever it is
+                finished.put((params, None, error))
+
+        in_flight = 0
+        is_exhausted = False
+        try:
+            while True:
+                while not is_exhausted and in_flight < max_in_flight:
+                    try:
+                        params = next(items)
+                    except StopIteration:
+                        is_exhausted = True
+                        break
+                    threading.Thread(target=one, args=(params,), name="dagcall-map", daemon=True).start()
+                    in_flight += 1
+                if in_flight == 0:
+                    return
+                params, value, error = finished.get()
+                in_flight -= 1
+                if error is not None and not (return_errors and isinstance(error, DagcallError)):
+                    raise error
+                yield params, value if error is None else error
+        finally:
+            stop.set()
+
+
+class RunHandle:
+    """A run that the server has accepted. Any number of handles, anywhere, may attach to one run."""
+
+    def __init__(self, client: Client, run: Accepted) -> None:
+        self._client = client
+        self._run = run
+
+    def __repr__(self) -> str:
+        return f"RunHandle(dag_id={self.dag_id!r}, id={self.id!r})"
+
+    @property
+    def id(self) -> str:
+        """The run id."""
+        return self._run.run_id
+
+    @property
+    def dag_id(self) -> str:
+        return self._run.dag_id
+
+    def result(self, timeout: float | None = None) -> Any:
+        """What `Client.call` returns or raises. `timeout`: seconds to wait, then `NotFinished`; None: until decided."""
+        client = self._client
+        return client._drive(_flow.result(self._run, timeout, client._options, time.monotonic()))
+
+    def state(self) -> str:
+        """The state of the whole run, cleanup included: queued, running, success or failed."""
+        client = self._client
+        return client._drive(_flow.state(self._run, client._options, time.monotonic()))
+
+    def events(self, *, until: Literal["end", "outcome"] = "end") -> Iterator[RunEvent]:
+        """The run's events from the first on, as they happen. `outcome`: none after `result` or `failure`."""
+        follower = EventFollower(self.dag_id, run_id=self.id, until_outcome=until == "outcome")
+        return self._client._follow(follower)
+
+    def cancel(self) -> bool:
+        """Ask for the run's end; teardowns still run. False: it had already ended."""
+        client = self._client
+        return client._drive(_flow.cancel(self._run, client._options, time.monotonic()))

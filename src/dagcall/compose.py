@@ -1,0 +1,73 @@
+"""The composition root: settings to a wired coordinator. The only place that picks classes."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dagcall.coordinator.admission import AdmissionSettings
+from dagcall.coordinator.coordinator import Coordinator, CoordinatorSettings
+from dagcall.errors import ConfigError
+from dagcall.journal.open import open_journal
+from dagcall.workers.fleet import Fleet
+from dagcall.workers.pool import PoolSettings, WorkerPool
+
+RUNTIME = "dagcall.airflow_bridge.runtime:AirflowRuntime"
+MEGABYTES_PER_WORKER = 64
+"""What a worker adds to memory at most in practice: it shares its zygote's pages; 10 to 20 were measured."""
+MOST_WORKERS = 128
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `dagcall serve` and `Engine` take. None: the default."""
+
+    folder: str
+    workers: int | None = None
+    journal: str | None = None
+    durability: str = "process"
+    watch: bool = True
+
+
+def compose(settings: Settings, environment: Mapping[str, str] | None = None) -> Coordinator:
+    """Raises ConfigError, JournalUrlError."""
+    folder = os.path.realpath(settings.folder)
+    if not os.path.isdir(folder):
+        raise ConfigError(f"the DAGs folder {settings.folder!r} is not a directory")
+    limit = settings.workers if settings.workers is not None else default_workers()
+    if limit < 1:
+        raise ConfigError(f"--workers must be at least 1, not {limit}")
+    fleet = Fleet(folder, RUNTIME, worker_environment(dict(os.environ if environment is None else environment)))
+    return Coordinator(
+        CoordinatorSettings(
+            folder=folder, durability=settings.durability, watch=settings.watch, admission=AdmissionSettings()
+        ),
+        open_journal(settings.journal or default_journal()),
+        WorkerPool(fleet, PoolSettings(limit=limit)),
+    )
+
+
+def default_workers() -> int:
+    """The most tasks at once: 128, or fewer where memory would not do."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(1, min(MOST_WORKERS, memory // (MEGABYTES_PER_WORKER << 20)))
+
+
+def default_journal() -> str:
+    """`$AIRFLOW_HOME/dagcall/journal.db`, Airflow's home being `~/airflow` by default."""
+    return f"sqlite:///{airflow_home() / 'dagcall' / 'journal.db'}"
+
+
+def airflow_home() -> Path:
+    return Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser().absolute()
+
+
+def worker_environment(environment: dict[str, str]) -> dict[str, str]:
+    """Processes find the package however this one did, and do not inherit the client's token."""
+    environment.pop("DAGCALL_TOKEN", None)
+    source = str(Path(__file__).resolve().parent.parent)
+    known = environment.get("PYTHONPATH", "")
+    if source in sys.path and source not in known.split(os.pathsep) and "site-packages" not in source:
+        environment["PYTHONPATH"] = os.pathsep.join(part for part in (source, known) if part)
+    return environment

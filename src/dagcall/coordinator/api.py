@@ -1,0 +1,157 @@
+"""What the coordinator offers to those in front of it: the HTTP server, the embedded engine.
+
+Values only; `coordinator.Coordinator` and `run.Run` implement the protocols.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from dagcall.core.machine import RunMachine
+from dagcall.journal.base import HeadQuery
+from dagcall.model.commands import Outcome
+from dagcall.model.ids import RunKey
+from dagcall.model.plan import DagPlan
+from dagcall.model.records import JournalRecord, RunHead
+
+
+@dataclass(frozen=True)
+class CallRequest:
+    """A call as the caller made it.
+
+    `conf`: the params, a JSON object. `results`: answer with these tasks instead of the designated ones.
+    `timeout`: seconds until the run's own deadline. `run_id`: chosen by the caller, else one is made.
+    `caller`: whose share of the server this counts against.
+    """
+
+    dag_id: str
+    conf: dict[str, Any] = field(default_factory=dict)
+    results: tuple[str, ...] = ()
+    timeout: float | None = None
+    run_id: str | None = None
+    caller: str = ""
+    idempotency_key: str | None = None
+    durability: str | None = None
+    on_disconnect: str = "continue"
+    logical_date: float | None = None
+    run_after: float | None = None
+    note: str | None = None
+    triggered_by: str = "rest_api"
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True)
+class ImportErrorInfo:
+    """A file that does not import. `path` is relative to the folder; `time` when it was found, epoch seconds."""
+
+    id: int
+    path: str
+    text: str
+    time: float
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of a call's life on the server, for `Server-Timing`.
+
+    `queue`: until its first task was started; `run`: from then to the outcome.
+    """
+
+    queue: float = 0.0
+    run: float = 0.0
+
+
+class RunView(Protocol):
+    """A run, active or ended, as readers see it. What it shows is durable."""
+
+    @property
+    def key(self) -> RunKey: ...
+    @property
+    def plan(self) -> DagPlan: ...
+    @property
+    def head(self) -> RunHead: ...
+    @property
+    def machine(self) -> RunMachine:
+        """Task instances, XComs, the accepted call. For reading only."""
+        ...
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """The answer, once it is certain and durable."""
+        ...
+
+    @property
+    def timing(self) -> Timing: ...
+
+    @property
+    def records(self) -> list[JournalRecord]:
+        """All durable records, by id. For reading only."""
+        ...
+
+    async def wait_outcome(self, timeout: float | None) -> Outcome | None:
+        """Wait at most `timeout` seconds (None: for ever) for the answer; None when it did not come.
+
+        Raises `Unavailable` when the server gives up on the run (shutdown, a journal that cannot be written)."""
+        ...
+
+    def changed(self) -> "asyncio.Future[None]":
+        """Done when anything more about this run has become durable. Take it before reading, then await it."""
+        ...
+
+
+class CatalogView(Protocol):
+    """The DAGs that are served."""
+
+    @property
+    def is_loaded(self) -> bool:
+        """Every file of the folder has been parsed at least once."""
+        ...
+
+    def plans(self) -> list[DagPlan]:
+        """The current version of every DAG, refused ones included, by DAG id."""
+        ...
+
+    def find(self, dag_id: str) -> DagPlan:
+        """Raises Loading, DagNotFound, DagBroken (its file does not import and no good version is known)."""
+        ...
+
+    def import_errors(self) -> list[ImportErrorInfo]: ...
+
+
+class CoordinatorView(Protocol):
+    """The coordinator as its front ends see it."""
+
+    @property
+    def catalog(self) -> CatalogView: ...
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Airflow's settings as plain data: airflow_version, base_log_folder, maximum_page_limit, dagcall, ..."""
+        ...
+
+    @property
+    def is_stopping(self) -> bool: ...
+
+    async def call(self, request: CallRequest) -> RunView:
+        """Admit a call; returns when it is durable. Nothing is left behind when it is refused.
+
+        Raises: Loading, ShuttingDown, DagNotFound, DagBroken, DagUnsupported, InvalidParams, TaskNotFound (in
+        `results`), RunExists, BadRequest (run_id), RateLimited, Overloaded, Unavailable.
+        """
+        ...
+
+    async def run(self, key: RunKey) -> RunView:
+        """Raises RunNotFound, DagNotFound."""
+        ...
+
+    async def list_runs(self, query: HeadQuery) -> tuple[list[RunHead], int]: ...
+
+    async def cancel(self, key: RunKey, by: str, reason: str) -> RunView:
+        """Ask for the run's end; teardowns still run. On an ended run nothing happens. Raises RunNotFound."""
+        ...
+
+    def log_path(self, key: RunKey, task_id: str, map_index: int, try_number: int) -> str:
+        """Absolute path of a try's log file, in Airflow's layout."""
+        ...
+
+    def statistics(self) -> dict[str, int]: ...

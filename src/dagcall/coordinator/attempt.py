@@ -1,0 +1,88 @@
+"""One attempt of one task instance on its way through a worker. Implements `workers.base.Job`."""
+
+from typing import Protocol
+
+from dagcall.coordinator.run import Run
+from dagcall.model.commands import StartAttempt
+from dagcall.model.events import AttemptEnded, EndKind, ErrorInfo, RejectInfo, XComItem
+from dagcall.model.ids import RunKey
+from dagcall.workers.base import Code, Lease
+from dagcall.workers.frames import Ask, Ended, Pushed
+
+
+class AttemptOwner(Protocol):
+    """The driver, as its attempts see it."""
+
+    @property
+    def run(self) -> Run: ...
+    @property
+    def epoch(self) -> int: ...
+    def attempt_leased(self, attempt: "Attempt") -> None: ...
+    def attempt_asked(self, attempt: "Attempt", frame: Ask) -> None: ...
+    def attempt_ended(self, attempt: "Attempt", event: AttemptEnded) -> None: ...
+
+
+_END_KINDS = {kind.value: kind for kind in EndKind}
+
+
+class Attempt:
+    """Reports what happens to it to its run's driver."""
+
+    __slots__ = ("_driver", "code", "command", "deadline", "lease", "pushed_xcoms")
+
+    def __init__(self, driver: AttemptOwner, command: StartAttempt, code: Code, deadline: float) -> None:
+        self._driver = driver
+        self.command = command
+        self.code = code
+        self.deadline = deadline
+        self.lease: Lease | None = None
+        self.pushed_xcoms: list[XComItem] = []
+
+    @property
+    def run(self) -> RunKey:
+        return self._driver.run.key
+
+    @property
+    def priority(self) -> tuple[int, float]:
+        """What an answer waits for goes before side branches and teardowns; then the nearest deadline."""
+        return (0 if self.command.on_answer_path else 1, self.deadline)
+
+    def leased(self, lease: Lease) -> None:
+        self.lease = lease
+        self._driver.attempt_leased(self)
+
+    def pushed(self, frame: Pushed) -> None:
+        item = XComItem(frame.key, frame.value)
+        self.pushed_xcoms.append(item)
+        self._driver.run.machine.push_xcom(self.command.attempt, item)
+
+    def asked(self, frame: Ask) -> None:
+        self._driver.attempt_asked(self, frame)
+
+    def ended(self, frame: Ended) -> None:
+        self._driver.attempt_ended(self, self.end_event(frame))
+
+    def lost(self, kind: str, reason: str) -> None:
+        where = f"{self.command.task_id}{'' if self.command.map_index < 0 else f'[{self.command.map_index}]'}"
+        error = ErrorInfo(kind, f"task {where}, try {self.command.try_number}: {reason}")
+        event = AttemptEnded(
+            self.command.attempt, self._driver.epoch, EndKind.LOST, error=error, xcoms=tuple(self.pushed_xcoms)
+        )
+        self._driver.attempt_ended(self, event)
+
+    def end_event(self, frame: Ended) -> AttemptEnded:
+        """The worker's report as an event; XComs pushed on the way belong to the attempt's record."""
+        xcoms = [*self.pushed_xcoms, *(XComItem(key, value, length) for key, value, length in frame.xcoms)]
+        return AttemptEnded(
+            attempt=frame.attempt,
+            epoch=frame.epoch,
+            kind=_END_KINDS[frame.kind],
+            error=None if frame.error is None else ErrorInfo(*frame.error),
+            reject=None if frame.reject is None else RejectInfo(*frame.reject),
+            retry_delay=frame.retry_delay,
+            xcoms=tuple(xcoms),
+            plain=frame.plain,
+            skip=tuple(frame.skip),
+            rendered_map_index=frame.rendered_map_index,
+            rendered_fields=frame.rendered_fields,
+        )

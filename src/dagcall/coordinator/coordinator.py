@@ -1,0 +1,374 @@
+"""Many runs: admission, readers, cancel, start and stop of the whole.
+
+Authoritative for which runs are active on this server; the journal is authoritative for everything that has
+happened. An ended run is kept in memory for a while, since it is usually read right after its answer, then read
+from the journal and replayed.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import re
+import socket
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Any
+
+from dagcall.coordinator import questions
+from dagcall.coordinator.admission import Admission, AdmissionSettings
+from dagcall.coordinator.api import CallRequest
+from dagcall.coordinator.catalog import Catalog, Served
+from dagcall.coordinator.clock import Clock, SystemClock
+from dagcall.coordinator.driver import Driver, Surroundings
+from dagcall.coordinator.recovery import rebuild
+from dagcall.coordinator.run import Run
+from dagcall.coordinator.watcher import watch
+from dagcall.core.machine import RunMachine
+from dagcall.errors import (
+    BadRequest,
+    DagcallError,
+    DagUnsupported,
+    RunExists,
+    RunNotFound,
+    ShuttingDown,
+    TaskNotFound,
+    UnsupportedFeature,
+)
+from dagcall.journal.base import HeadQuery, Journal
+from dagcall.model.commands import StartAttempt
+from dagcall.model.events import CancelRequested, RunAccepted
+from dagcall.model.ids import RunKey
+from dagcall.model.records import RunHead
+from dagcall.model.states import RunState
+from dagcall.workers.base import Code, Workers
+from dagcall.workers.frames import Ask
+
+log = logging.getLogger("dagcall.coordinator")
+
+RUN_ID_LENGTH = 250
+"""Airflow's `COLLATION_ARGS` limit of ids (airflow/models/base.py `StringID`)."""
+
+
+@dataclass(frozen=True)
+class CoordinatorSettings:
+    """`kept_runs`: ended runs kept in memory. `watch`: follow changes of the folder."""
+
+    folder: str
+    durability: str = "process"
+    kept_runs: int = 500
+    watch: bool = True
+    resume: bool = True
+    admission: AdmissionSettings = field(default_factory=AdmissionSettings)
+
+
+class Coordinator:
+    """Implements `api.CoordinatorView`."""
+
+    def __init__(
+        self, settings: CoordinatorSettings, journal: Journal, workers: Workers, clock: Clock | None = None
+    ) -> None:
+        self._settings = settings
+        self._journal = journal
+        self._workers = workers
+        self._clock: Clock = clock or SystemClock()
+        self.catalog = Catalog(settings.folder, workers, self._clock.now, self._release)
+        self.settings: dict[str, Any] = {}
+        self._admission = Admission(settings.admission)
+        self._drivers: dict[RunKey, Driver] = {}
+        self._codes_in_use: dict[int, tuple[Code, int]] = {}
+        self._released: set[int] = set()
+        self._recent: OrderedDict[RunKey, Run] = OrderedDict()
+        self._known_plans: set[tuple[str, str]] = set()
+        self._around: Surroundings | None = None
+        self._stopping = False
+        self._stop_watching = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._run_id_pattern = re.compile(r"^[A-Za-z0-9_.~:+-]+$")
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def is_stopping(self) -> bool:
+        return self._stopping
+
+    async def start(self) -> None:
+        """Open the journal, start Airflow's processes. DAG files are parsed by `load`."""
+        epoch = await self._journal.open()
+        self.settings = dict(await self._workers.start())
+        self._run_id_pattern = re.compile(str(self.settings.get("allowed_run_id_pattern", r"^[A-Za-z0-9_.~:+-]+$")))
+        self._around = Surroundings(
+            journal=self._journal,
+            workers=self._workers,
+            clock=self._clock,
+            epoch=epoch,
+            hostname=socket.gethostname(),
+            log_path=self._log_path_of,
+            answer_question=self._answer_question,
+            on_answered=self._on_answered,
+            on_ended=self._on_ended,
+        )
+
+    async def load(self) -> None:
+        """Parse the folder, take up unfinished runs, follow changes from then on."""
+        await self.catalog.refresh()
+        if self._settings.resume:
+            await self._resume()
+        if self._settings.watch:
+            self._tasks.append(
+                asyncio.create_task(
+                    watch(self._settings.folder, self.catalog, self._stop_watching), name="dagcall-watcher"
+                )
+            )
+
+    async def drain(self, limit: float) -> None:
+        """Take no more calls; wait at most `limit` seconds for the active runs."""
+        self._stopping = True
+        try:
+            await asyncio.wait_for(self._idle.wait(), limit)
+        except TimeoutError:
+            log.warning("%d run(s) were not finished within the drain limit of %g s", len(self._drivers), limit)
+
+    async def stop(self) -> None:
+        """Stop everything; unfinished runs stay in the journal for the next start."""
+        self._stopping = True
+        self._stop_watching.set()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for driver in list(self._drivers.values()):
+            driver.stop(ShuttingDown(dag_id=driver.run.key.dag_id, run_id=driver.run.key.run_id))
+        self._drivers.clear()
+        await self._workers.stop()
+        await self._journal.close()
+
+    async def call(self, request: CallRequest) -> Run:
+        if self._stopping:
+            raise ShuttingDown(retry_after=5.0)
+        served = self._checked(request)
+        self._admission.enter(request.dag_id, request.caller)
+        try:
+            if not served.code.is_open:
+                served = await self.catalog.opened(served)
+                _refuse_unsupported(served)
+            run, driver, event = await self._new_run(request, served)
+            accepted = driver.accept(event)
+        except BaseException:
+            self._admission.leave(request.dag_id, request.caller)
+            raise
+        self._drivers[run.key] = driver
+        self._use(served.code)
+        self._idle.clear()
+        try:
+            await asyncio.shield(accepted)
+        except DagcallError:
+            self._drivers.pop(run.key, None)
+            raise
+        return run
+
+    async def run(self, key: RunKey) -> Run:
+        driver = self._drivers.get(key)
+        if driver is not None:
+            return driver.run
+        recent = self._recent.get(key)
+        if recent is not None:
+            self._recent.move_to_end(key)
+            return recent
+        run = await rebuild(self._journal, key)
+        if run is None:
+            raise RunNotFound(dag_id=key.dag_id, run_id=key.run_id)
+        if run.head.state.is_final:
+            self._keep(run)
+        return run
+
+    async def list_runs(self, query: HeadQuery) -> tuple[list[RunHead], int]:
+        return await self._journal.list_heads(query)
+
+    async def cancel(self, key: RunKey, by: str, reason: str) -> Run:
+        run = await self.run(key)
+        driver = self._drivers.get(key)
+        if driver is not None:
+            driver.feed(CancelRequested(by, reason))
+        return run
+
+    def log_path(self, key: RunKey, task_id: str, map_index: int, try_number: int) -> str:
+        # Airflow's default `[logging] log_filename_template`.
+        parts = [f"dag_id={key.dag_id}", f"run_id={key.run_id}", f"task_id={task_id}"]
+        if map_index >= 0:
+            parts.append(f"map_index={map_index}")
+        return os.path.join(str(self.settings["base_log_folder"]), *parts, f"attempt={try_number}.log")
+
+    def statistics(self) -> dict[str, int]:
+        return {"runs": len(self._drivers), "waiting_for_outcome": self._admission.total, **self._workers.statistics()}
+
+    def _checked(self, request: CallRequest) -> Served:
+        """Everything about a call that can be refused without work."""
+        served = self.catalog.served(request.dag_id)
+        _refuse_unsupported(served)
+        served.params.check(request.conf)
+        for task_id in request.results:
+            if task_id not in served.plan.by_id:
+                raise TaskNotFound(dag_id=request.dag_id, task_id=task_id)
+        if request.run_id is not None:
+            if not self._run_id_pattern.match(request.run_id) or len(request.run_id) > RUN_ID_LENGTH:
+                raise BadRequest(
+                    f"The run id {request.run_id!r} does not match {self._run_id_pattern.pattern!r} "
+                    f"([scheduler] allowed_run_id_pattern), or is longer than {RUN_ID_LENGTH} characters.",
+                    dag_id=request.dag_id,
+                )
+            if RunKey(request.dag_id, request.run_id) in self._drivers:
+                raise RunExists(dag_id=request.dag_id, run_id=request.run_id)
+        return served
+
+    async def _new_run(self, request: CallRequest, served: Served) -> tuple[Run, Driver, RunAccepted]:
+        plan = served.plan
+        if (plan.dag_id, plan.version) not in self._known_plans:
+            await self._journal.put_plan(plan)
+            self._known_plans.add((plan.dag_id, plan.version))
+        now = self._clock.now()
+        run_after = now if request.run_after is None else request.run_after
+        run_id = request.run_id or self._clock.new_run_id(run_after)
+        conf = json.dumps(request.conf).encode()
+        durability = request.durability or self._settings.durability
+        event = RunAccepted(
+            dag_id=plan.dag_id,
+            run_id=run_id,
+            plan_version=plan.version,
+            conf=conf,
+            results=request.results,
+            deadline=None if request.timeout is None else now + request.timeout,
+            caller=request.caller,
+            durability=durability,
+            idempotency_key=request.idempotency_key,
+            on_disconnect=request.on_disconnect,
+            triggered_by=request.triggered_by,
+            logical_date=request.logical_date,
+            run_after=run_after,
+            note=request.note,
+            traceparent=request.traceparent,
+        )
+        key = RunKey(plan.dag_id, run_id)
+        if key in self._drivers:
+            raise RunExists(dag_id=key.dag_id, run_id=key.run_id)
+        head = RunHead(
+            key=key,
+            state=RunState.QUEUED,
+            plan_version=plan.version,
+            queued_at=now,
+            run_after=run_after,
+            logical_date=request.logical_date,
+            triggered_by=request.triggered_by,
+            caller=request.caller,
+            conf=conf,
+            note=request.note,
+            idempotency_key=request.idempotency_key,
+        )
+        run = Run(key, plan, RunMachine(plan, key), head)
+        assert self._around is not None
+        return run, Driver(run, served.code, self._around), event
+
+    async def _resume(self) -> None:
+        """Take up the runs that the last server left unfinished."""
+        assert self._around is not None
+        for head in await self._journal.unfinished():
+            run = await rebuild(self._journal, head.key)
+            if run is None or head.key in self._drivers:
+                continue
+            code = await self._code_for(run)
+            driver = Driver(run, code, self._around)
+            self._drivers[head.key] = driver
+            self._idle.clear()
+            if run.outcome is None:
+                self._admission.enter(head.key.dag_id, head.caller)
+            self._use(code)
+            driver.resume()
+
+    async def _code_for(self, run: Run) -> Code:
+        """The code a resumed run goes on with: only the version that it began with."""
+        try:
+            served = self.catalog.served(run.key.dag_id)
+            if not served.code.is_open:
+                served = await self.catalog.opened(served)
+            if served.plan.version == run.plan.version:
+                return served.code
+        except DagcallError as error:
+            log.warning("the DAG of run %s is not served any more: %s", run.key, error)
+        return self._workers.missing(run.plan.fileloc, run.plan.version)
+
+    def _on_answered(self, run: Run) -> None:
+        self._admission.leave(run.key.dag_id, run.head.caller)
+
+    def _on_ended(self, run: Run, driver: Driver) -> None:
+        if self._drivers.get(run.key) is driver:
+            del self._drivers[run.key]
+        if run.outcome is None:
+            self._admission.leave(run.key.dag_id, run.head.caller)
+        if run.head.state.is_final:
+            self._keep(run)
+        self._unuse(driver.code)
+        if not self._drivers:
+            self._idle.set()
+
+    def _keep(self, run: Run) -> None:
+        self._recent[run.key] = run
+        while len(self._recent) > self._settings.kept_runs:
+            self._recent.popitem(last=False)
+
+    def _use(self, code: Code) -> None:
+        _, count = self._codes_in_use.get(id(code), (code, 0))
+        self._codes_in_use[id(code)] = (code, count + 1)
+
+    def _unuse(self, code: Code) -> None:
+        entry = self._codes_in_use.get(id(code))
+        if entry is None:
+            return
+        if entry[1] > 1:
+            self._codes_in_use[id(code)] = (code, entry[1] - 1)
+            return
+        del self._codes_in_use[id(code)]
+        if id(code) in self._released:
+            self._released.discard(id(code))
+            self._workers.close(code)
+
+    def _release(self, code: Code) -> None:
+        """The catalog has replaced this version: its processes end with its last run."""
+        if id(code) in self._codes_in_use:
+            self._released.add(id(code))
+        else:
+            self._workers.close(code)
+
+    def _log_path_of(self, run: Run, command: StartAttempt) -> str:
+        return self.log_path(run.key, command.task_id, command.map_index, command.try_number)
+
+    def _answer_question(self, run: Run, ask: Ask) -> "asyncio.Future[object] | object":
+        try:
+            keys = questions.run_of(ask.what, ask.args)
+        except LookupError as error:
+            return _failed(error)
+        if all(key == run.key for key in keys):
+            try:
+                return questions.answer(ask.what, ask.args, {run.key: run.machine} if keys else {})
+            except LookupError as error:
+                return _failed(error)
+        return asyncio.ensure_future(self._answer_about_others(keys, ask))
+
+    async def _answer_about_others(self, keys: tuple[RunKey, ...], ask: Ask) -> object:
+        machines: dict[RunKey, RunMachine | None] = {}
+        for key in keys:
+            try:
+                machines[key] = (await self.run(key)).machine
+            except RunNotFound:
+                machines[key] = None
+        return questions.answer(ask.what, ask.args, machines)
+
+
+def _failed(error: Exception) -> "asyncio.Future[object]":
+    future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+    future.set_exception(error)
+    return future
+
+
+def _refuse_unsupported(served: Served) -> None:
+    if served.plan.refusals:
+        features = tuple(UnsupportedFeature(one.task_id, one.feature, one.reason) for one in served.plan.refusals)
+        raise DagUnsupported(dag_id=served.plan.dag_id, features=features)

@@ -1,0 +1,277 @@
+"""The loop of one run: event -> step -> journal -> act.
+
+Everything that happens to a run enters as an event, in one order. The machine decides; its records are appended to
+the journal; only when they are durable are its other commands acted upon: code starts, waiters are told, readers see
+more. So nobody is told what a crash could take back (P6), and no try starts unrecorded (P2).
+
+An attempt asks for its worker before its record is durable, and starts after. When a worker is free at once, both
+events share one commit, so a task costs one commit: the end of one and the start of the next are written together.
+
+The driver is the only writer of its run. When the journal refuses a batch it stops the run here: attempts are ended,
+waiters are told that the server could not keep the run.
+"""
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from dagcall.coordinator.attempt import Attempt
+from dagcall.coordinator.clock import Clock
+from dagcall.coordinator.run import Run
+from dagcall.coordinator.shipping import Shipper
+from dagcall.errors import DagcallError, Unavailable
+from dagcall.journal.base import Journal
+from dagcall.model.commands import Answer, Command, EndRun, Record, SetTimer, StartAttempt, StopAttempt
+from dagcall.model.events import AttemptEnded, AttemptStarted, EndKind, ErrorInfo, Event, RunAccepted
+from dagcall.model.ids import TaskKey, attempt_uuid
+from dagcall.model.records import Batch, JournalRecord
+from dagcall.model.states import OutcomeKind
+from dagcall.workers.base import Code, Workers
+from dagcall.workers.frames import Ask, Start
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What every driver of a server shares."""
+
+    journal: Journal
+    workers: Workers
+    clock: Clock
+    epoch: int
+    hostname: str
+    log_path: "Callable[[Run, StartAttempt], str]"
+    answer_question: "Callable[[Run, Ask], asyncio.Future[object] | object]"
+    on_answered: Callable[[Run], None]
+    on_ended: "Callable[[Run, Driver], None]"
+
+
+class Driver:
+    """Drives one run until it has ended."""
+
+    def __init__(self, run: Run, code: Code, around: Surroundings) -> None:
+        self.run = run
+        self.epoch = around.epoch
+        self._around = around
+        self.code = code
+        self._shipper = Shipper(run.plan, run.machine)
+        self._events: deque[Event] = deque()
+        self._stepping = False
+        self._attempts: dict[int, Attempt] = {}
+        self._timers: set[asyncio.TimerHandle] = set()
+        self._next_record = run.head.last_record + 1
+        self._head = run.head
+        self._accepted = run.head.last_record > 0
+        self._durability = "process"
+        self._stopped = False
+
+    def accept(self, event: RunAccepted) -> "asyncio.Future[None]":
+        """Begin the run; done when it is durable. Fails with RunExists or JournalError, and nothing was kept."""
+        self._durability = event.durability
+        self._events.append(event)
+        appended = self._process()
+        assert appended is not None
+        return appended
+
+    def feed(self, event: Event) -> None:
+        """Something happened."""
+        if self._stopped:
+            return
+        self._events.append(event)
+        if self._accepted and not self._stepping:
+            self._process()
+
+    def resume(self) -> None:
+        """After a replay: end attempts that were open at the crash, ask for those that had not begun, set timers."""
+        machine = self.run.machine
+        for timer in machine.pending_timers():
+            self._set_timer(timer)
+        for attempt, epoch, _, started in machine.open_attempts():
+            if started:
+                error = ErrorInfo("WorkerLost", "the server was restarted while the task ran")
+                self.feed(AttemptEnded(attempt, epoch or 0, EndKind.LOST, error=error))
+            else:
+                command = machine.start_of(attempt)
+                if command is not None:
+                    self._submit(command)
+
+    def stop(self, error: DagcallError) -> None:
+        """Stop driving; the run stays unfinished in the journal. Waiters get `error`."""
+        self._stopped = True
+        for attempt in list(self._attempts.values()):
+            self._drop(attempt, "the server stops")
+        for timer in self._timers:
+            timer.cancel()
+        self.run.give_up(error)
+
+    def attempt_leased(self, attempt: Attempt) -> None:
+        assert attempt.lease is not None
+        self.feed(AttemptStarted(attempt.command.attempt, self.epoch, self._around.hostname, attempt.lease.pid))
+
+    def attempt_ended(self, attempt: Attempt, event: AttemptEnded) -> None:
+        self._attempts.pop(attempt.command.attempt, None)
+        self.feed(event)
+
+    def attempt_asked(self, attempt: Attempt, frame: Ask) -> None:
+        answer = self._around.answer_question(self.run, frame)
+        if isinstance(answer, asyncio.Future):
+            answer.add_done_callback(lambda future: self._reply(attempt, frame, future))
+        elif attempt.lease is not None:
+            attempt.lease.reply(frame.number, answer, None)
+
+    def _reply(self, attempt: Attempt, frame: Ask, answer: "asyncio.Future[object]") -> None:
+        if attempt.lease is None:
+            return
+        error = answer.exception()
+        if error is None:
+            attempt.lease.reply(frame.number, answer.result(), None)
+        else:
+            attempt.lease.reply(frame.number, None, str(error))
+
+    def _process(self) -> "asyncio.Future[None] | None":
+        """Step through all waiting events, then append what they gave as one batch."""
+        now = self._around.clock.now()
+        records: list[Record] = []
+        acts: list[Command | Attempt] = []
+        self._stepping = True
+        while self._events:
+            event = self._events.popleft()
+            commands = self.run.machine.step(event, now)
+            if isinstance(event, AttemptStarted) and event.attempt in self._attempts:
+                acts.append(self._attempts[event.attempt])
+            for command in commands:
+                match command:
+                    case Record():
+                        records.append(command)
+                    case StartAttempt():
+                        self._submit(command)
+                    case SetTimer():
+                        self._set_timer(command)
+                    case StopAttempt() | Answer() | EndRun():
+                        acts.append(command)
+                    case _:
+                        assert_never(command)
+        self._stepping = False
+        if not records:
+            return None
+        batch = self._batch(records, now)
+        appended = self._around.journal.append(batch, self._durability)
+        appended.add_done_callback(lambda future: self._committed(batch, acts, future))
+        return appended
+
+    def _batch(self, records: list[Record], now: float) -> Batch:
+        first = self._next_record
+        self._next_record += len(records)
+        machine = self.run.machine
+        self._head = replace(
+            self._head,
+            state=machine.state,
+            start_date=machine.start_date,
+            end_date=machine.end_date,
+            outcome=(machine.outcome.kind if machine.outcome is not None else OutcomeKind.RUNNING).value,
+            last_record=self._next_record - 1,
+        )
+        return Batch(
+            self._head,
+            tuple(
+                JournalRecord(first + offset, now, record.kind, record.data, record.event)
+                for offset, record in enumerate(records)
+            ),
+        )
+
+    def _committed(self, batch: Batch, acts: list[Command | Attempt], appended: "asyncio.Future[None]") -> None:
+        if appended.cancelled() or appended.exception() is not None:
+            error = None if appended.cancelled() else appended.exception()
+            self.stop(Unavailable(f"the journal could not keep the run: {error}", dag_id=self.run.key.dag_id))
+            self._around.on_ended(self.run, self)
+            return
+        self.run.publish(batch.records, batch.head)
+        for act in acts:
+            match act:
+                case Attempt():
+                    self._start(act)
+                case StopAttempt():
+                    attempt = self._attempts.pop(act.attempt, None)
+                    if attempt is not None:
+                        self._drop(attempt, act.reason)
+                case Answer():
+                    self.run.answer(act.outcome, self._around.clock.now())
+                    self._around.on_answered(self.run)
+                case EndRun():
+                    self._end()
+                case _:
+                    raise AssertionError(f"not an act: {act}")
+        if not self._accepted:
+            self._accepted = True
+        if self._events and not self._stepping and not self._stopped:
+            self._process()
+
+    def _submit(self, command: StartAttempt) -> None:
+        deadline = self.run.machine.accepted.deadline
+        attempt = Attempt(self, command, self.code, math.inf if deadline is None else deadline)
+        self._attempts[command.attempt] = attempt
+        self._around.workers.submit(attempt)
+
+    def _start(self, attempt: Attempt) -> None:
+        """Its start is durable: let the code run."""
+        command = attempt.command
+        if attempt.lease is None or self._attempts.get(command.attempt) is not attempt:
+            return
+        run, machine = self.run, self.run.machine
+        if run.first_start is None:
+            run.first_start = self._around.clock.now()
+        task = run.plan.by_id[command.task_id]
+        accepted = machine.accepted
+        instance = machine.instance(TaskKey(command.task_id, command.map_index))
+        attempt.lease.start(
+            Start(
+                attempt=command.attempt,
+                epoch=self.epoch,
+                dag_id=run.key.dag_id,
+                run_id=run.key.run_id,
+                task_id=command.task_id,
+                map_index=command.map_index,
+                try_number=command.try_number,
+                max_tries=task.retry.retries if instance is None else instance.max_tries,
+                ti_id=str(attempt_uuid(run.key, command.attempt)),
+                conf=accepted.conf,
+                run_type=accepted.run_type,
+                run_after=accepted.run_after or run.accepted_at,
+                run_start=machine.start_date or run.accepted_at,
+                logical_date=accepted.logical_date,
+                triggered_by=accepted.triggered_by,
+                want_plain=command.task_id in (accepted.results or run.plan.result_tasks),
+                log_path=self._around.log_path(run, command),
+                xcoms=self._shipper.xcoms_for(task, command.map_index),
+            ),
+            task.execution_timeout,
+        )
+
+    def _drop(self, attempt: Attempt, reason: str) -> None:
+        if attempt.lease is None:
+            self._around.workers.withdraw(attempt)
+        else:
+            attempt.lease.stop(reason)
+
+    def _set_timer(self, command: SetTimer) -> None:
+        loop = asyncio.get_running_loop()
+        delay = max(0.0, command.due - self._around.clock.now())
+
+        def fire() -> None:
+            self._timers.discard(timer)
+            self.feed(command.event)
+
+        timer = loop.call_later(delay, fire)
+        self._timers.add(timer)
+
+    def _end(self) -> None:
+        self._stopped = True
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
+        for attempt in list(self._attempts.values()):
+            self._drop(attempt, "the run has ended")
+        self._around.on_ended(self.run, self)
+

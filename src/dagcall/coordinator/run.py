@@ -1,0 +1,81 @@
+"""A run as readers see it: what is durable of it, and who waits for more.
+
+`Run` is the reader's side of an active run, kept up to date by its driver after each commit; an ended run is the same
+object without a driver, or one rebuilt from the journal.
+"""
+
+import asyncio
+
+from dagcall.coordinator.api import Timing
+from dagcall.core.machine import RunMachine
+from dagcall.errors import DagcallError
+from dagcall.model.commands import Outcome
+from dagcall.model.ids import RunKey
+from dagcall.model.plan import DagPlan
+from dagcall.model.records import JournalRecord, RunHead
+
+
+class Run:
+    """Implements `api.RunView`."""
+
+    def __init__(self, key: RunKey, plan: DagPlan, machine: RunMachine, head: RunHead) -> None:
+        self.key = key
+        self.plan = plan
+        self.machine = machine
+        self.head = head
+        self.records: list[JournalRecord] = []
+        self.outcome: Outcome | None = None
+        self.accepted_at = head.queued_at
+        self.first_start: float | None = None
+        self.answered_at: float | None = None
+        self._answered: asyncio.Future[None] | None = None
+        self._changed: asyncio.Future[None] | None = None
+        self._given_up: DagcallError | None = None
+
+    @property
+    def timing(self) -> Timing:
+        if self.first_start is None:
+            return Timing()
+        end = self.answered_at if self.answered_at is not None else self.first_start
+        return Timing(queue=self.first_start - self.accepted_at, run=max(0.0, end - self.first_start))
+
+    async def wait_outcome(self, timeout: float | None) -> Outcome | None:
+        if self.outcome is None and self._given_up is None and (timeout is None or timeout > 0):
+            if self._answered is None:
+                self._answered = asyncio.get_running_loop().create_future()
+            if timeout is None:
+                await asyncio.shield(self._answered)
+            else:
+                await asyncio.wait((self._answered,), timeout=timeout)
+        if self.outcome is None and self._given_up is not None:
+            raise self._given_up
+        return self.outcome
+
+    def changed(self) -> asyncio.Future[None]:
+        if self._changed is None or self._changed.done():
+            self._changed = asyncio.get_running_loop().create_future()
+        return self._changed
+
+    def publish(self, records: tuple[JournalRecord, ...], head: RunHead) -> None:
+        """More has become durable."""
+        self.records.extend(records)
+        self.head = head
+        if self._changed is not None and not self._changed.done():
+            self._changed.set_result(None)
+
+    def answer(self, outcome: Outcome, now: float) -> None:
+        """The outcome has become durable."""
+        self.outcome = outcome
+        self.answered_at = now
+        self._wake()
+
+    def give_up(self, error: DagcallError) -> None:
+        """No outcome will come on this server: waiters get `error`."""
+        self._given_up = error
+        self._wake()
+        if self._changed is not None and not self._changed.done():
+            self._changed.set_result(None)
+
+    def _wake(self) -> None:
+        if self._answered is not None and not self._answered.done():
+            self._answered.set_result(None)

@@ -1,0 +1,183 @@
+"""All task instances of one run, every count over them, and the commands of the step in progress.
+
+`Board.change` is the only writer of a task instance's state. It refuses what the table in `transitions` does not
+hold, and keeps in step with it: the counts that rules and conclusions read, the open attempts, dates and history,
+the tasks to judge again, the records. Each change costs the number of the task's direct relatives, not more.
+"""
+
+from typing import Any
+
+from dagcall.core import mapping
+from dagcall.core.graph import Graph
+from dagcall.core.instance import EndedTry, TaskInstance, TaskRun
+from dagcall.core.transitions import TRANSITIONS, illegal
+from dagcall.model.commands import Command, Record, SetTimer, StartAttempt, StopAttempt
+from dagcall.model.events import AttemptEnded, ErrorInfo, Event, RetryDue
+from dagcall.model.ids import UNMAPPED, RunKey, TaskKey
+from dagcall.model.states import TaskState
+
+
+class Board:
+    """The mutable side of a run. Only the machine writes to it."""
+
+    def __init__(self, key: RunKey) -> None:
+        self.key = key
+        self.tasks: dict[str, TaskRun] = {}
+        """In topological order."""
+        self.attempts: dict[int, TaskInstance] = {}
+        """The open ones."""
+        self.unfinished = 0
+        self.waiting = 0
+        """Instances in state `none`: a part of the unfinished ones."""
+        self.watched_open = 0
+        """Unfinished instances of the tasks that the answer waits for."""
+        self.any_bad = False
+        """Some instance ended failed or upstream_failed."""
+        self._last_attempt = 0
+        # Of the step in progress:
+        self.now = 0.0
+        self.commands: list[Command] = []
+        self.dirty: dict[TaskRun, None] = {}
+        """Tasks to judge (again); ordered, so that a replay gives the same attempt numbers."""
+        self.setback = False
+        """Some instance ended other than with success."""
+        self._event: Event | None = None
+        self._carried = False
+
+    def begin_step(self, event: Event, now: float) -> None:
+        self._event, self.now, self._carried, self.setback = event, now, False, False
+        self.commands = []
+
+    def build(self, graph: Graph) -> None:
+        """Create the first instances: one a task, or all of a map whose width the file tells."""
+        tasks = self.tasks
+        for node in graph.nodes:
+            mapped = node.task.mapping
+            tasks[node.task.task_id] = TaskRun(node, mapping.literal_width(mapped) if mapped else None)
+        for task in tasks.values():
+            for task_id in task.task.upstream:
+                up = tasks[task_id]
+                up.feeds.append(task.up)
+                if up.task.is_setup:
+                    up.feeds.append(task.up_setups)
+            for task_id in task.node.setups:
+                tasks[task_id].feeds.append(task.setups)
+            for task_id in task.node.scope:
+                tasks[task_id].feeds.append(task.scope)
+            for task_id in dict.fromkeys((*task.task.upstream, *task.node.setups, *task.node.scope)):
+                tasks[task_id].affects.append(task)
+        for task in tasks.values():
+            self.unfinished += task.unfinished
+            for counts in task.feeds:
+                counts.total += task.unfinished
+        self.waiting = self.unfinished
+        self.dirty = dict.fromkeys(tasks.values())
+
+    def instances(self) -> list[TaskInstance]:
+        """All task instances, in topological order, then by map index."""
+        return [ti for task in self.tasks.values() for ti in task.instances]
+
+    def instance(self, key: TaskKey) -> TaskInstance | None:
+        task = self.tasks.get(key.task_id)
+        if task is None:
+            return None
+        index = key.map_index if task.expanded else key.map_index - UNMAPPED
+        return task.instances[index] if 0 <= index < len(task.instances) else None
+
+    def expand(self, task: TaskRun, width: int) -> None:
+        """Turn the unexpanded instance of a mapped task into `width` (1 or more) instances."""
+        task.expand(width)
+        self.waiting += width - 1
+        self.unfinished += width - 1
+        if task.watched:
+            self.watched_open += width - 1
+
+    def queue(self, ti: TaskInstance) -> None:
+        """Open the next try of an instance and ask for its start."""
+        ti.try_number += 1
+        self._last_attempt += 1
+        ti.attempt, ti.queued_at, ti.retry_due = self._last_attempt, self.now, None
+        self.attempts[ti.attempt] = ti
+        self.change(ti, TaskState.QUEUED)
+        self.commands.append(self.start(ti.attempt, ti))
+
+    def start(self, attempt: int, ti: TaskInstance) -> StartAttempt:
+        on_answer_path = self.tasks[ti.task.task_id].on_answer_path
+        return StartAttempt(attempt, ti.task.task_id, ti.map_index, ti.try_number, on_answer_path)
+
+    def retry_after(self, ti: TaskInstance, delay: float) -> None:
+        """Set the timer of an instance that is `up_for_retry`. `delay`: seconds from now."""
+        ti.retry_due = self.now + delay
+        self.commands.append(self.retry_timer(ti.retry_due, ti))
+
+    def retry_timer(self, due: float, ti: TaskInstance) -> SetTimer:
+        return SetTimer(due, RetryDue(ti.task.task_id, ti.map_index, ti.try_number))
+
+    def change(self, ti: TaskInstance, state: TaskState, error: ErrorInfo | None = None) -> None:
+        """Move an instance to `state`. Raises `InternalError` when the table does not allow that."""
+        old = ti.state
+        if state not in TRANSITIONS[old]:
+            raise illegal(old, state, f"run {self.key}, task {ti.key}")
+        task = self.tasks[ti.task.task_id]
+        ti.state = state
+        if error is not None:
+            ti.error = error
+        if old is TaskState.NONE:
+            task.waiting -= 1
+            self.waiting -= 1
+        if state is TaskState.QUEUED:
+            return
+        if state is not TaskState.RUNNING:
+            self._close(ti, state, old)
+        if state.is_final:
+            self._count_end(task, state, old)
+        self.record_task(ti)
+
+    def _close(self, ti: TaskInstance, state: TaskState, old: TaskState) -> None:
+        """Dates, and the end of the try that was open, if one was."""
+        ti.retry_due = None
+        if ti.start_date is None:
+            ti.start_date = self.now
+        if old is not TaskState.UP_FOR_RETRY:
+            ti.end_date = self.now
+        if ti.attempt is None:
+            return
+        started = ti.start_date if ti.epoch is not None else None
+        ti.tries = (*ti.tries, EndedTry(ti.try_number, state, started, self.now, ti.error))
+        del self.attempts[ti.attempt]
+        if not isinstance(self._event, AttemptEnded) or self._event.attempt != ti.attempt:
+            self.commands.append(StopAttempt(ti.attempt, type(self._event).__name__))
+        ti.attempt = ti.epoch = None
+
+    def _count_end(self, task: TaskRun, state: TaskState, old: TaskState) -> None:
+        for counts in task.feeds:
+            counts.add(state)
+        if old.is_final:  # upstream_failed, overwritten
+            for counts in task.feeds:
+                counts.add(old, -1)
+        else:
+            task.unfinished -= 1
+            self.unfinished -= 1
+            self.watched_open -= task.watched
+        for affected in task.affects:
+            self.dirty[affected] = None
+        if state is not TaskState.SUCCESS:
+            self.setback = True
+            self.any_bad = self.any_bad or state is not TaskState.SKIPPED
+
+    def record_task(self, ti: TaskInstance) -> None:
+        """Tell the state of an instance. `none` and `queued` are not told, but for a retry that became due."""
+        data: dict[str, Any] = {
+            "task_id": ti.task.task_id,
+            "map_index": ti.map_index,
+            "state": ti.state.value,
+            "try_number": ti.try_number,
+        }
+        if ti.error is not None and ti.state not in (TaskState.RUNNING, TaskState.SUCCESS):
+            data["error"] = {"type": ti.error.type, "message": ti.error.message}
+        self.record("task", data)
+
+    def record(self, kind: str, data: dict[str, Any]) -> None:
+        """Append a record; the first one of a step carries the event that caused the step."""
+        self.commands.append(Record(kind, data, None if self._carried else self._event))
+        self._carried = True

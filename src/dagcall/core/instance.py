@@ -1,0 +1,154 @@
+"""The mutable side of a run: its task instances, and per task what all of its instances share.
+
+Only the machine changes these; readers get them as projections and must not keep them across steps.
+"""
+
+from dataclasses import dataclass
+
+from dagcall.core.graph import Node
+from dagcall.core.trigger_rules import Counts
+from dagcall.model.events import ErrorInfo, RejectInfo
+from dagcall.model.ids import UNMAPPED, TaskKey
+from dagcall.model.plan import TaskPlan
+from dagcall.model.states import TaskState
+
+
+@dataclass(frozen=True, slots=True)
+class EndedTry:
+    """A try that is over. `start_date` is None when no worker could be had for it. Times: seconds since the epoch."""
+
+    try_number: int
+    state: TaskState
+    start_date: float | None
+    end_date: float
+    error: ErrorInfo | None
+
+
+class TaskInstance:
+    """One task instance, named as in Airflow. Times are seconds since the epoch."""
+
+    __slots__ = (
+        "attempt",
+        "end_date",
+        "epoch",
+        "error",
+        "hostname",
+        "map_index",
+        "pid",
+        "plain",
+        "queued_at",
+        "reject",
+        "rendered_fields",
+        "rendered_map_index",
+        "retry_due",
+        "start_date",
+        "state",
+        "task",
+        "tries",
+        "try_number",
+    )
+
+    def __init__(self, task: TaskPlan, map_index: int = UNMAPPED) -> None:
+        self.task = task
+        self.map_index = map_index
+        self.state = TaskState.NONE
+        self.try_number = 0
+        self.attempt: int | None = None
+        """The open attempt."""
+        self.epoch: int | None = None
+        """With which the open attempt was started; None until it is."""
+        self.queued_at: float | None = None
+        self.start_date: float | None = None
+        self.end_date: float | None = None
+        self.retry_due: float | None = None
+        """Set exactly while `up_for_retry`."""
+        self.error: ErrorInfo | None = None
+        self.reject: RejectInfo | None = None
+        self.plain: bytes | None = None
+        """The return value as plain JSON, where the worker sent it."""
+        self.rendered_map_index: str | None = None
+        self.rendered_fields = b""
+        self.hostname = ""
+        self.pid = 0
+        self.tries: tuple[EndedTry, ...] = ()
+
+    @property
+    def key(self) -> TaskKey:
+        return TaskKey(self.task.task_id, self.map_index)
+
+    @property
+    def max_tries(self) -> int:
+        """Airflow's `max_tries`: the number of *re*tries."""
+        return self.task.retry.retries
+
+    def __repr__(self) -> str:
+        return f"<TaskInstance {self.key} {self.state.value} try {self.try_number}>"
+
+
+class TaskRun:
+    """One task within one run: its instances, how many ended how, and the same about its upstreams.
+
+    The counts are kept up to date as instances end, so that judging a task costs the same for 2 and for 2,000
+    upstream instances. All instances of a task are judged together: without mapped task groups, which are refused,
+    Airflow's rules do not look at the map index.
+    """
+
+    __slots__ = (
+        "affects",
+        "ended",
+        "expanded",
+        "feeds",
+        "instances",
+        "node",
+        "on_answer_path",
+        "scope",
+        "setups",
+        "skipped_later",
+        "task",
+        "unfinished",
+        "up",
+        "up_setups",
+        "waiting",
+        "watched",
+    )
+
+    def __init__(self, node: Node, width: int | None) -> None:
+        self.node = node
+        self.task = node.task
+        self.expanded = width is not None
+        """Instances are numbered 0, 1, ... (False: there is one, with map index -1)."""
+        indexes = (UNMAPPED,) if width is None else range(width)
+        self.instances = [TaskInstance(node.task, map_index) for map_index in indexes]
+        self.waiting = len(self.instances)
+        """Instances in state `none`."""
+        self.unfinished = self.waiting
+        self.ended = Counts()
+        self.up = Counts()
+        """Direct upstream instances, and (`up_setups`) those of them that belong to setups."""
+        self.up_setups = Counts()
+        self.setups = Counts()
+        """Instances of the relevant indirect setups."""
+        self.scope = Counts()
+        """Of a teardown: instances between its setups and itself."""
+        self.feeds: list[Counts] = [self.ended]
+        """The counts, here and downstream, that an instance of this task is part of."""
+        self.affects: list[TaskRun] = []
+        """The tasks to judge again when an instance of this one ends."""
+        self.skipped_later: set[int] = set()
+        """Map indexes a branch upstream skipped before they existed; -1 is all of them (`NotPreviouslySkippedDep`)."""
+        self.watched = False
+        """The answer of the call waits for this task."""
+        self.on_answer_path = True
+
+    def expand(self, width: int) -> None:
+        """Turn the unexpanded instance into index 0 and add the others."""
+        self.expanded = True
+        self.instances[0].map_index = 0
+        self.instances.extend(TaskInstance(self.task, index) for index in range(1, width))
+        self.waiting += width - 1
+        self.unfinished += width - 1
+        for counts in self.feeds:
+            counts.total += width - 1
+
+    def __repr__(self) -> str:
+        return f"<TaskRun {self.task.task_id} {len(self.instances)} instances, {self.unfinished} unfinished>"

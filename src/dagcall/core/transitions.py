@@ -1,0 +1,58 @@
+"""The states of a task instance, as a table.
+
+Every change of a task instance's state goes through `Board.change`; what the table does not list cannot happen. It
+holds what stock Airflow does, with the intermediate `scheduled` folded into `queued`. Three entries surprise:
+
+- `none -> success`: an `EmptyOperator` without callbacks, inlets and outlets never runs (`DagRun.schedule_tis`).
+- `queued -> failed | up_for_retry`: no worker could be had for the attempt.
+- `upstream_failed -> skipped`: a branch or short-circuit that ends later, and `fail_fast`, overwrite it
+  (execution API `skip-downstream`; `_stop_remaining_tasks`). It is the only way out of a final state.
+
+`removed` has no way in: it marks instances whose DAG changed under the run, and a run here keeps its version.
+
+`docs/state-machine.md` is drawn from this table by `scripts/state_diagram.py`.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from dagcall.errors import InternalError
+from dagcall.model.states import TaskState
+
+TRANSITIONS: Final[Mapping[TaskState, Mapping[TaskState, str]]] = {
+    TaskState.NONE: {
+        TaskState.QUEUED: "dependencies met",
+        TaskState.SUCCESS: "dependencies met, nothing to execute",
+        TaskState.SKIPPED: "rule, branch, empty map, cancel",
+        TaskState.UPSTREAM_FAILED: "rule, unknown map length",
+    },
+    TaskState.QUEUED: {
+        TaskState.RUNNING: "attempt started",
+        TaskState.UP_FOR_RETRY: "no worker, tries left",
+        TaskState.FAILED: "no worker, no tries left",
+        TaskState.SKIPPED: "branch, cancel, fail_fast, timeout",
+    },
+    TaskState.RUNNING: {
+        TaskState.SUCCESS: "attempt succeeded",
+        TaskState.SKIPPED: "task skipped itself, dagrun_timeout",
+        TaskState.UP_FOR_RETRY: "attempt failed, tries left",
+        TaskState.FAILED: "attempt failed, cancel, fail_fast",
+    },
+    TaskState.UP_FOR_RETRY: {
+        TaskState.QUEUED: "retry due",
+        TaskState.SKIPPED: "branch, cancel, fail_fast, timeout",
+    },
+    TaskState.UPSTREAM_FAILED: {
+        TaskState.SKIPPED: "late branch, fail_fast",
+    },
+    TaskState.SUCCESS: {},
+    TaskState.FAILED: {},
+    TaskState.SKIPPED: {},
+    TaskState.REMOVED: {},
+}
+"""Old state -> new state -> what causes it."""
+
+
+def illegal(old: TaskState, new: TaskState, where: str) -> InternalError:
+    """The error for a change that the table does not hold, naming `where` (run and task instance)."""
+    return InternalError(f"{where}: {old.value} -> {new.value} is no legal state change of a task instance")

@@ -1,0 +1,172 @@
+"""The journal: the one durable record of every run. This module is its promise, in words; engines keep it.
+
+**Authority.** What the journal holds happened; what it does not hold did not. A run *is* its list of records
+(ids 1, 2, 3, ...); the heads, which lists of runs are made of, are a projection of the records, and are kept with
+them in one transaction. Values are opaque.
+
+**Order.** Batches become durable in the order of the calls of `append`; those of `put_plan` and `delete` stand in the
+same line. Whoever sees a batch sees everything before it. Whatever waits when the writer is free goes into one
+transaction (group commit), and the futures of a group are resolved together, after its commit.
+
+**Atomicity.** A batch is kept whole or not at all. A batch that is refused (`RunExists`, a gap in the ids, a value
+that cannot be encoded) is refused alone: the others of its group are kept. When the medium fails (disk full, I/O
+error) the whole group fails with `JournalError`, nothing of it is kept, and the journal stays usable. Later batches
+of a run that lost one are refused as gaps, so a run's records never have holes.
+
+**Durability**, chosen per batch; the future is resolved when it is reached:
+
+- `process`: survives the death of this process at any moment, SIGKILL included. A power cut or a crash of the
+  operating system may lose the last commits (never the middle, never half of one).
+- `power`: also survives those, as far as the disk tells the truth about flushing. Everything appended before is
+  then as safe.
+
+**One writer.** `open` takes an exclusive lock: a second server gets `JournalLocked`. Each `open` also counts the
+journal's *epoch* up, in the journal itself, and each commit checks it. So a server whose lock was lost (lock file
+removed, file system without locks) is fenced by its successor: all that it writes fails with `JournalFenced`.
+
+**States.** new -> `open` -> open -> `close` -> closed. Not reusable; every use in another state raises
+`JournalError`. All methods are called from the event loop that called `open`; none of them blocks it.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, cast, get_args
+
+from dagcall.model.ids import RunKey
+from dagcall.model.plan import DagPlan
+from dagcall.model.records import Batch, JournalRecord, RunHead
+from dagcall.model.states import RunState
+
+Durability = Literal["process", "power"]
+
+OrderColumn = Literal[
+    "id", "dag_id", "run_id", "state", "run_type", "logical_date", "run_after", "queued_at", "start_date", "end_date",
+    "duration",
+]  # fmt: skip
+ORDER_COLUMNS: frozenset[str] = frozenset(get_args(OrderColumn))
+"""What lists may be ordered by: Airflow's names for its dagRuns list. `id` is the order of acceptance."""
+
+
+@dataclass(frozen=True)
+class TimeRange:
+    """Bounds on a time, seconds since the epoch; a run without that time matches only when no bound is set."""
+
+    gte: float | None = None
+    gt: float | None = None
+    lte: float | None = None
+    lt: float | None = None
+
+
+@dataclass(frozen=True)
+class HeadQuery:
+    """Which runs a list shows, and in what order. `None` means: any; an empty set matches nothing.
+
+    Patterns are Airflow's: case-insensitive (ASCII letters) substrings in which `%` stands for any text and `_` for
+    any character; `a|b` is either. `order_by` has names of `ORDER_COLUMNS`, `-` in front for descending; ties are
+    broken by `id`, in the direction of the first name. Strings are compared by code point, and a missing value is
+    less than any other (what stock Airflow does on SQLite).
+
+    Raises `ValueError` for an unknown name, or a negative limit or offset.
+    """
+
+    dag_ids: frozenset[str] | None = None
+    states: frozenset[RunState] | None = None
+    run_types: frozenset[str] | None = None
+    run_id: str | None = None
+    idempotency_key: str | None = None
+    dag_id_pattern: str | None = None
+    run_id_pattern: str | None = None
+    logical_date: TimeRange = TimeRange()
+    run_after: TimeRange = TimeRange()
+    start_date: TimeRange = TimeRange()
+    end_date: TimeRange = TimeRange()
+    order_by: Sequence[str] = ("id",)
+    limit: int = 50
+    offset: int = 0
+
+    def __post_init__(self) -> None:
+        for name in self.order_by:
+            if name.removeprefix("-") not in ORDER_COLUMNS:
+                raise ValueError(f"runs cannot be ordered by {name!r}; known: {', '.join(sorted(ORDER_COLUMNS))}")
+        if self.limit < 0 or self.offset < 0:
+            raise ValueError(f"limit ({self.limit}) and offset ({self.offset}) must not be negative")
+
+    @property
+    def ordering(self) -> tuple[tuple[OrderColumn, bool], ...]:
+        """(column, descending) in order of weight, `id` last."""
+        names = [name for name in self.order_by if name.removeprefix("-") != "id"]
+        by_id = [name for name in self.order_by if name.removeprefix("-") == "id"]
+        if by_id:  # nothing after an id can make a difference
+            names, last = list(self.order_by[: self.order_by.index(by_id[0])]), by_id[0]
+        else:
+            last = "-id" if names and names[0].startswith("-") else "id"
+        return tuple((cast(OrderColumn, name.removeprefix("-")), name.startswith("-")) for name in [*names, last])
+
+
+def pattern_terms(pattern: str) -> list[str]:
+    """The alternatives of a pattern: `a | b` is `a` or `b`; blank ones do not count, unless there is nothing else."""
+    terms = [term.strip() for term in pattern.split("|")] if "|" in pattern else [pattern]
+    return [term for term in terms if term] or [pattern]
+
+
+class Journal(Protocol):
+    """See the module's text for what every engine guarantees."""
+
+    async def open(self) -> int:
+        """Make or upgrade the storage, lock it, and return this server's epoch: 1 at the first open ever, then
+        one more at each.
+
+        Raises `JournalLocked` (names the process that has it), `JournalCorrupt`, `JournalError` (a newer dagcall
+        wrote it; the place cannot be written).
+        """
+        ...
+
+    def append(self, batch: Batch, durability: str = "process") -> asyncio.Future[None]:
+        """Enqueue a batch now; the future is resolved when it is durable, or fails when nothing of it was kept.
+
+        A run begins with the batch whose first record has id 1; its records go on without gaps, and
+        `head.last_record` is the id of the last. Await a run's first batch before appending its second: after
+        `RunExists` the id belongs to somebody else. A batch without records changes the head only. Of a head, only
+        `state`, `start_date`, `end_date`, `note`, `outcome` and `last_record` may change after the first batch.
+        Cancelling the future does not take the batch back.
+
+        The future raises `RunExists` (this dag_id and run_id are taken), `JournalFenced`, `JournalError` (refused,
+        medium failed, journal not open). Raises `ValueError` at once for an unknown durability.
+        """
+        ...
+
+    async def put_plan(self, plan: DagPlan) -> None:
+        """Keep a plan. Putting the same (dag_id, version) again changes nothing: the first one stays."""
+        ...
+
+    async def get_plan(self, dag_id: str, version: str) -> DagPlan | None: ...
+
+    async def head(self, key: RunKey) -> RunHead | None: ...
+
+    async def records(self, key: RunKey, after: int = 0) -> list[JournalRecord]:
+        """The run's records with an id above `after`, in order; empty for an unknown run."""
+        ...
+
+    async def unfinished(self) -> list[RunHead]:
+        """The heads of all runs whose state is not final, in the order of acceptance."""
+        ...
+
+    async def list_heads(self, query: HeadQuery) -> tuple[list[RunHead], int]:
+        """One page of the runs that match, and exactly how many match in all, as of one moment."""
+        ...
+
+    async def delete(self, key: RunKey) -> bool:
+        """Forget a run and its records; False when there is none. Plans stay."""
+        ...
+
+    async def close(self) -> None:
+        """Write what was appended, release everything. A second close, or one without an open, does nothing."""
+        ...
+
+
+def check_durability(durability: str) -> bool:
+    """Whether the level is `power`. Raises `ValueError` when it is neither that nor `process`."""
+    if durability not in get_args(Durability):
+        raise ValueError(f"unknown durability {durability!r}; known: {', '.join(get_args(Durability))}")
+    return durability == "power"

@@ -1,0 +1,181 @@
+"""The journal in memory: the same promises but durability, for `memory:` and for tests.
+
+A twin, not a fake: it passes the same suite, and stores the same encoded rows, so that what it hands out is never the
+object that was put in, and what SQLite refuses to store it refuses too. What it holds lives in a `MemoryStore`; a
+journal opened on a store that was closed finds everything again, as after a restart.
+"""
+
+import asyncio
+import os
+import re
+from dataclasses import dataclass, field, replace
+
+from dagcall.errors import DagcallError, JournalError, JournalFenced, JournalLocked
+from dagcall.journal.base import HeadQuery, OrderColumn, TimeRange, check_durability, pattern_terms
+from dagcall.journal.continuity import check_continues
+from dagcall.journal.encoding import Row, check_storable, decode_plan, decode_record, encode_plan, encode_record
+from dagcall.model.ids import RunKey
+from dagcall.model.plan import DagPlan
+from dagcall.model.records import Batch, JournalRecord, RunHead
+
+
+@dataclass
+class StoredRun:
+    """A run: `number` grows in the order of acceptance."""
+
+    number: int
+    head: RunHead
+    rows: list[Row] = field(default_factory=list)
+
+
+@dataclass
+class MemoryStore:
+    """What outlives a `MemoryJournal`. `holder` is the process id of the server that has it open."""
+
+    epoch: int = 0
+    holder: int | None = None
+    accepted: int = 0
+    plans: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    runs: dict[RunKey, StoredRun] = field(default_factory=dict)
+
+
+class MemoryJournal:
+    """See `journal.base.Journal`. Both durability levels end with the process."""
+
+    def __init__(self, store: MemoryStore | None = None) -> None:
+        self._store = MemoryStore() if store is None else store
+        self._epoch = 0
+        self._closed = False
+
+    async def open(self) -> int:
+        store = self._store
+        if self._epoch:
+            raise JournalError("memory journal: opened twice")
+        if store.holder is not None:
+            raise JournalLocked(f"memory journal: another server (process {store.holder}) has it open")
+        store.holder = os.getpid()
+        store.epoch += 1
+        self._epoch = store.epoch
+        return self._epoch
+
+    def append(self, batch: Batch, durability: str = "process") -> asyncio.Future[None]:
+        check_durability(durability)
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        try:
+            self._append(batch)
+        except DagcallError as error:
+            future.set_exception(error)
+        else:
+            future.set_result(None)
+        return future
+
+    def _append(self, batch: Batch) -> None:
+        store = self._writable()
+        key = batch.head.key
+        run = store.runs.get(key)
+        check_continues(batch, None if run is None else run.head)
+        check_storable(batch.head)
+        rows = [encode_record(key, record) for record in batch.records]
+        if run is None:
+            store.accepted += 1
+            run = store.runs[key] = StoredRun(store.accepted, batch.head)
+        run.head = replace(batch.head)
+        run.rows += rows
+
+    async def put_plan(self, plan: DagPlan) -> None:
+        self._writable().plans.setdefault((plan.dag_id, plan.version), encode_plan(plan))
+
+    async def get_plan(self, dag_id: str, version: str) -> DagPlan | None:
+        stored = self._opened().plans.get((dag_id, version))
+        return None if stored is None else decode_plan(stored)
+
+    async def head(self, key: RunKey) -> RunHead | None:
+        run = self._opened().runs.get(key)
+        return None if run is None else run.head
+
+    async def records(self, key: RunKey, after: int = 0) -> list[JournalRecord]:
+        run = self._opened().runs.get(key)
+        rows = [] if run is None else run.rows[max(after, 0) :]
+        return [decode_record(key, id, row) for id, row in enumerate(rows, max(after, 0) + 1)]
+
+    async def unfinished(self) -> list[RunHead]:
+        return [run.head for run in self._opened().runs.values() if not run.head.state.is_final]
+
+    async def list_heads(self, query: HeadQuery) -> tuple[list[RunHead], int]:
+        found = [run for run in self._opened().runs.values() if _matches(run.head, query)]
+        for column, descending in reversed(query.ordering):
+            found.sort(key=lambda run, column=column: _sort_key(run, column), reverse=descending)  # type: ignore[misc]
+        return [run.head for run in found[query.offset : query.offset + query.limit]], len(found)
+
+    async def delete(self, key: RunKey) -> bool:
+        return self._writable().runs.pop(key, None) is not None
+
+    async def close(self) -> None:
+        if self._epoch and not self._closed and self._store.epoch == self._epoch:
+            self._store.holder = None
+        self._closed = True
+
+    def _opened(self) -> MemoryStore:
+        if not self._epoch or self._closed:
+            raise JournalError("memory journal: not open")
+        return self._store
+
+    def _writable(self) -> MemoryStore:
+        store = self._opened()
+        if store.epoch != self._epoch:
+            raise JournalFenced(f"memory journal: another server (process {store.holder}) opened it since")
+        return store
+
+
+def _matches(head: RunHead, query: HeadQuery) -> bool:
+    return (
+        (query.dag_ids is None or head.key.dag_id in query.dag_ids)
+        and (query.states is None or head.state in query.states)
+        and (query.run_types is None or head.run_type in query.run_types)
+        and (query.run_id is None or head.key.run_id == query.run_id)
+        and (query.idempotency_key is None or head.idempotency_key == query.idempotency_key)
+        and (query.dag_id_pattern is None or _like(head.key.dag_id, query.dag_id_pattern))
+        and (query.run_id_pattern is None or _like(head.key.run_id, query.run_id_pattern))
+        and _within(head.logical_date, query.logical_date)
+        and _within(head.run_after, query.run_after)
+        and _within(head.start_date, query.start_date)
+        and _within(head.end_date, query.end_date)
+    )
+
+
+def _within(time: float | None, bounds: TimeRange) -> bool:
+    if time is None:
+        return bounds == TimeRange()
+    return (
+        (bounds.gte is None or time >= bounds.gte)
+        and (bounds.gt is None or time > bounds.gt)
+        and (bounds.lte is None or time <= bounds.lte)
+        and (bounds.lt is None or time < bounds.lt)
+    )
+
+
+def _like(text: str, pattern: str) -> bool:
+    """SQL's LIKE, as SQLite has it: only ASCII letters are equal in both cases."""
+    wildcards = {"%": ".*", "_": "."}
+    for term in pattern_terms(pattern):
+        expression = "".join(wildcards.get(character) or re.escape(character) for character in f"%{term}%")
+        if re.fullmatch(expression, text, re.IGNORECASE | re.ASCII | re.DOTALL):
+            return True
+    return False
+
+
+def _sort_key(run: StoredRun, column: OrderColumn) -> tuple[bool, float | str]:
+    """A missing value is less than any other."""
+    head = run.head
+    value: float | str | None
+    if column == "id":
+        value = run.number
+    elif column == "dag_id":
+        value = head.key.dag_id
+    elif column == "run_id":
+        value = head.key.run_id
+    elif column == "duration":
+        value = None if head.end_date is None or head.start_date is None else head.end_date - head.start_date
+    else:
+        value = getattr(head, column)
+    return value is not None, 0 if value is None else value

@@ -1,0 +1,1 @@
+INSERT INTO records (entry, time, kind, data, event) VALUES (?, ?, ?, ?, ?)

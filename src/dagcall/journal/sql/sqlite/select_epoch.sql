@@ -1,0 +1,1 @@
+SELECT epoch, pid FROM meta

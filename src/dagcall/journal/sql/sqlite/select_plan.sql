@@ -1,0 +1,1 @@
+SELECT plan FROM plans WHERE dag_id = ? AND version = ?

@@ -1,0 +1,203 @@
+"""The journal in one SQLite file: the default, for one server on one machine.
+
+`journal.base` says what is promised. How it is kept here: one thread writes (`sqlite_writer`: group commit, the levels
+of durability, the epoch), two threads read through connections that cannot write, each query seeing one committed
+state. In WAL mode neither waits for the other, and a commit is seen by every read that begins after it. The event loop
+only hands over and is woken up. A lock file beside the journal keeps a second server out (`file_lock`); the file, its
+directories, its schema and the meaning of its errors are in `sqlite_file`.
+
+Refuses: a file that is no journal or is damaged (`JournalCorrupt`), one of a newer dagcall, and file systems where
+SQLite has no write-ahead log. Nothing is ever repaired silently.
+"""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final, ParamSpec, TypeVar
+
+from dagcall.errors import JournalError
+from dagcall.journal.base import HeadQuery, check_durability
+from dagcall.journal.encoding import decode_plan, decode_record
+from dagcall.journal.file_lock import FileLock
+from dagcall.journal.sqlite_file import connect_reader, explain, make_directories, make_file, statement
+from dagcall.journal.sqlite_rows import head_of, order_by, where
+from dagcall.journal.sqlite_writer import Entry, Outcome, SqliteWriter
+from dagcall.model.ids import RunKey
+from dagcall.model.plan import DagPlan
+from dagcall.model.records import Batch, JournalRecord, RunHead
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+READERS: Final = 2
+"""So that a slow list does not hold up the look-up of one run. More would not help: decoding shares one interpreter."""
+
+_HEADS: Final = statement("heads")
+_SELECT_RECORDS: Final = statement("select_records")
+_SELECT_PLAN: Final = statement("select_plan")
+
+
+class SqliteJournal:
+    """See `journal.base.Journal`. `path` is absolute; beside it live `-wal`, `-shm` and `.lock` files."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._state = "new"
+        self._loop: asyncio.AbstractEventLoop
+        self._lock: FileLock
+        self._writer: SqliteWriter
+        self._readers: ThreadPoolExecutor
+        self._closing: asyncio.Future[None]
+        self._local = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+
+    async def open(self) -> int:
+        if self._state != "new":
+            raise JournalError(f"journal {self.path}: opened twice")
+        self._loop = asyncio.get_running_loop()
+        self._closing = self._loop.create_future()
+        await asyncio.to_thread(self._open)
+        self._writer.start()
+        self._state = "open"
+        return self._writer.epoch
+
+    def _open(self) -> None:
+        try:
+            make_directories(self.path)
+            self._lock = FileLock(self.path.with_name(self.path.name + ".lock"))
+            try:
+                make_file(self.path)
+                self._writer = SqliteWriter(self.path, self._settle_in_loop, self._close_all)
+            except BaseException:
+                self._lock.release()
+                raise
+        except (sqlite3.Error, OSError) as error:
+            raise explain(error, self.path) from error
+        self._readers = ThreadPoolExecutor(READERS, "dagcall-journal-reader")
+
+    def append(self, batch: Batch, durability: str = "process") -> asyncio.Future[None]:
+        power = check_durability(durability)
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self._state == "open":
+            self._writer.put(Entry(batch, power, future))
+        else:
+            future.set_exception(self._not_open())
+        return future
+
+    async def put_plan(self, plan: DagPlan) -> None:
+        await self._write(plan)
+
+    async def delete(self, key: RunKey) -> bool:
+        return await self._write(key)
+
+    async def get_plan(self, dag_id: str, version: str) -> DagPlan | None:
+        return await self._read(self._get_plan, dag_id, version)
+
+    async def head(self, key: RunKey) -> RunHead | None:
+        found = await self._read(self._select_heads, "WHERE dag_id = ? AND run_id = ?", key)
+        return found[0] if found else None
+
+    async def records(self, key: RunKey, after: int = 0) -> list[JournalRecord]:
+        return await self._read(self._select_records, key, after)
+
+    async def unfinished(self) -> list[RunHead]:
+        # The condition has the words of the index `runs_unfinished`, which serves it for that reason.
+        return await self._read(self._select_heads, "WHERE state IN ('queued', 'running') ORDER BY run")
+
+    async def list_heads(self, query: HeadQuery) -> tuple[list[RunHead], int]:
+        return await self._read(self._select_page, query)
+
+    async def close(self) -> None:
+        if self._state == "open":
+            self._state = "closing"
+            self._writer.stop()
+        if self._state == "closing":
+            await asyncio.shield(self._closing)
+        self._state = "closed"
+
+    def _not_open(self) -> JournalError:
+        return JournalError(f"journal {self.path}: not open ({self._state})")
+
+    async def _write(self, work: DagPlan | RunKey) -> bool:
+        if self._state != "open":
+            raise self._not_open()
+        future: asyncio.Future[bool] = self._loop.create_future()
+        self._writer.put(Entry(work, False, future))
+        return await future
+
+    def _settle_in_loop(self, outcomes: list[Outcome]) -> None:
+        self._call_loop(lambda: _settle(outcomes))
+
+    def _close_all(self) -> None:
+        """In the writer's thread, after its last group. The writer's connection goes last, it owns the log."""
+        self._readers.shutdown()
+        for connection in self._connections:
+            connection.close()
+        self._writer.disconnect()
+        self._lock.release()
+        self._call_loop(lambda: None if self._closing.done() else self._closing.set_result(None))
+
+    def _call_loop(self, function: Callable[[], object]) -> None:
+        try:
+            self._loop.call_soon_threadsafe(function)
+        except RuntimeError:  # the loop was closed without closing the journal: nobody waits any more
+            if not self._loop.is_closed():
+                raise
+
+    async def _read(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        if self._state != "open":
+            raise self._not_open()
+        try:
+            return await self._loop.run_in_executor(self._readers, lambda: function(*args, **kwargs))
+        except sqlite3.Error as error:
+            raise explain(error, self.path) from error
+        except JournalError as error:
+            raise type(error)(f"journal {self.path}: {error}") from error
+
+    def _reader(self) -> sqlite3.Connection:
+        """This reader thread's connection."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = connect_reader(self.path)
+            self._connections.append(connection)
+        return connection
+
+    def _get_plan(self, dag_id: str, version: str) -> DagPlan | None:
+        found = self._reader().execute(_SELECT_PLAN, (dag_id, version)).fetchone()
+        return None if found is None else decode_plan(found[0])
+
+    def _select_heads(self, clause: str, values: tuple[str, ...] = ()) -> list[RunHead]:
+        return [head_of(row) for row in self._reader().execute(f"{_HEADS} {clause}", values)]
+
+    def _select_records(self, key: RunKey, after: int) -> list[JournalRecord]:
+        rows = self._reader().execute(_SELECT_RECORDS, (max(after, 0), *key))
+        return [decode_record(key, id, row) for id, *row in rows]
+
+    def _select_page(self, query: HeadQuery) -> tuple[list[RunHead], int]:
+        reader = self._reader()
+        condition, values = where(query)
+        order = order_by(query)
+        # The page is chosen by row number first: sorting whole heads would carry every conf along.
+        page = f"SELECT run FROM runs WHERE {condition} ORDER BY {order} LIMIT ? OFFSET ?"
+        reader.execute("BEGIN")  # one state for both answers
+        try:
+            (total,) = reader.execute(f"SELECT count(*) FROM runs WHERE {condition}", values).fetchone()
+            rows = reader.execute(
+                f"{_HEADS} WHERE run IN ({page}) ORDER BY {order}", [*values, query.limit, query.offset]
+            ).fetchall()
+        finally:
+            reader.execute("COMMIT")
+        return [head_of(row) for row in rows], total
+
+
+def _settle(outcomes: list[Outcome]) -> None:
+    for (_, _, future), done, error in outcomes:
+        if future.done():  # cancelled by whoever waited
+            continue
+        if error is None:
+            future.set_result(done)  # type: ignore[arg-type] # append's waiters are promised no value
+        else:
+            future.set_exception(error)

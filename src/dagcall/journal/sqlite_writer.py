@@ -1,0 +1,248 @@
+"""The writer thread of a SQLite journal: takes what waits, commits it as one transaction, tells the event loop once.
+
+The thread owns the only connection that writes. A group is: `BEGIN IMMEDIATE`; is the epoch still ours; each entry in
+the order of arrival; `COMMIT`; one wake-up of the loop, which resolves the group's futures; then, when the log has
+grown, a checkpoint, whose flushes nobody of this group waits for any more. A batch is checked before any of it is
+written, so a refused one leaves nothing to undo; any error after that is the medium's, and fails the whole group.
+
+What a level costs. `process`: the commit runs at `synchronous=NORMAL`, one `write` to the log and no flush. `power`: a
+group that has such a batch commits at `synchronous=FULL`, which flushes the log file, and with it all that was
+committed before. (SQLite refuses to change the level within a transaction, hence a level for each group.)
+
+For each unfinished run that was written to, the thread remembers its row number and last head, so that an append is
+an INSERT for each record, and an UPDATE only when the head's changing part changed. After a failed group it forgets
+them all, since they may describe what was rolled back, and reads them again when needed.
+"""
+
+import asyncio
+import logging
+import os
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Final, NamedTuple
+
+from dagcall.errors import DagcallError, JournalError, JournalFenced, RunExists
+from dagcall.journal.continuity import begins, changing_part, check_continues
+from dagcall.journal.encoding import check_storable, encode_plan, encode_record
+from dagcall.journal.sqlite_file import connect_writer, explain, statement
+from dagcall.journal.sqlite_rows import head_of
+from dagcall.model.ids import RunKey
+from dagcall.model.plan import DagPlan
+from dagcall.model.records import Batch, RunHead
+
+log = logging.getLogger(__name__)
+
+CHECKPOINT_PAGES: Final = 1000
+"""Pages of log, as estimated, after which a checkpoint is made: SQLite's own default (about 4 MB)."""
+
+_INSERT_RUN: Final = statement("insert_run")
+_UPDATE_RUN: Final = statement("update_run")
+_INSERT_RECORD: Final = statement("insert_record")
+_SELECT_HEAD: Final = statement("heads") + " WHERE dag_id = ? AND run_id = ?"
+_SELECT_EPOCH: Final = statement("select_epoch")
+_NEXT_EPOCH: Final = statement("next_epoch")
+_INSERT_PLAN: Final = statement("insert_plan")
+_DELETE_RECORDS: Final = statement("delete_records")
+_DELETE_RUN: Final = statement("delete_run")
+
+
+class KnownRun(NamedTuple):
+    """Where a run is stored, and its head as last written."""
+
+    row: int
+    head: RunHead
+
+
+class Entry(NamedTuple):
+    """Something to write, and who waits for it."""
+
+    work: Batch | DagPlan | RunKey
+    """A batch to append, a plan to put, or the key of a run to delete."""
+    power: bool
+    future: asyncio.Future[None] | asyncio.Future[bool]
+
+
+class Outcome(NamedTuple):
+    """What became of an entry: `done` is whether there was something to delete (True for the others)."""
+
+    entry: Entry
+    done: bool
+    error: DagcallError | None = None
+
+
+class SqliteWriter:
+    """States: connected (by the constructor, which blocks), running (`start`), stopping (`stop`), disconnected."""
+
+    def __init__(self, path: Path, settle: Callable[[list[Outcome]], None], stopped: Callable[[], None]) -> None:
+        """Connects, brings the schema up to date, takes the next epoch.
+
+        The two functions are called in the thread: `settle` after each group, `stopped` after the last one.
+
+        Raises `sqlite3.Error`, `OSError`, `JournalError`.
+        """
+        self._path = path
+        self._settle = settle
+        self._stopped = stopped
+        self._queue: SimpleQueue[Entry | None] = SimpleQueue()
+        self._known: dict[RunKey, KnownRun] = {}
+        self._log_pages = 0
+        self._connection = connect_writer(path)
+        try:
+            self._cursor = self._connection.cursor()
+            self._cursor.execute("BEGIN IMMEDIATE")
+            self._cursor.execute(_NEXT_EPOCH, (os.getpid(),))
+            self.epoch: int = self._cursor.execute(_SELECT_EPOCH).fetchone()[0]
+            self._cursor.execute("COMMIT")
+            self._cursor.execute("PRAGMA synchronous = NORMAL")
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def start(self) -> None:
+        # A daemon: a program that forgot to close must still be able to exit; what was acknowledged is safe.
+        threading.Thread(target=self._run, name="dagcall-journal", daemon=True).start()
+
+    def put(self, entry: Entry) -> None:
+        """Enqueue; never blocks."""
+        self._queue.put(entry)
+
+    def stop(self) -> None:
+        """Write what was put before, then end the thread with a call of `stopped`, which is to disconnect."""
+        self._queue.put(None)
+
+    def disconnect(self) -> None:
+        """As SQLite's last connection to the file this moves the log into it and removes the log."""
+        self._connection.close()
+
+    def _run(self) -> None:
+        queue = self._queue
+        running = True
+        while running:
+            waiting = [queue.get()]
+            waiting += [queue.get() for _ in range(queue.qsize())]  # the only taker: what it counts is there
+            group = [entry for entry in waiting if entry is not None]
+            running = len(group) == len(waiting)
+            if group:
+                self._settle(self._commit(group))
+                self._checkpoint_when_due()
+        self._stopped()
+
+    def _commit(self, group: list[Entry]) -> list[Outcome]:
+        power = any(entry.power for entry in group)
+        cursor = self._cursor
+        try:
+            if power:
+                cursor.execute("PRAGMA synchronous = FULL")
+            try:
+                cursor.execute("BEGIN IMMEDIATE")
+                self._check_epoch()
+                outcomes = [self._write(entry) for entry in group]
+                cursor.execute("COMMIT")
+                return outcomes
+            finally:
+                if self._connection.in_transaction:  # SQLite itself rolls back after some errors
+                    cursor.execute("ROLLBACK")
+                if power:
+                    cursor.execute("PRAGMA synchronous = NORMAL")
+        except Exception as error:
+            self._known.clear()
+            if not isinstance(error, JournalError | sqlite3.Error):
+                log.exception("journal %s: a group of %d entries failed", self._path, len(group))
+            # One exception for each: a future's waiter adds its own traceback to it.
+            return [Outcome(entry, False, self._failure(error)) for entry in group]
+
+    def _failure(self, error: Exception) -> JournalError:
+        if isinstance(error, JournalError):
+            return type(error)(*error.args)
+        if isinstance(error, sqlite3.Error):
+            return explain(error, self._path)
+        return JournalError(f"journal {self._path}: {type(error).__name__}: {error}")
+
+    def _check_epoch(self) -> None:
+        epoch, pid = self._cursor.execute(_SELECT_EPOCH).fetchone()
+        if epoch != self.epoch:
+            raise JournalFenced(
+                f"journal {self._path}: another server (process {pid}) opened it since (epoch {epoch}, this one has "
+                f"{self.epoch}): nothing more is written; stop one of the two"
+            )
+
+    def _write(self, entry: Entry) -> Outcome:
+        """Within the transaction. Refusals are outcomes; exceptions are the medium's."""
+        work = entry.work
+        try:
+            if isinstance(work, Batch):
+                self._append(work)
+            elif isinstance(work, DagPlan):
+                self._put_plan(work)
+            else:
+                return Outcome(entry, self._delete(work))
+        except DagcallError as refused:
+            return Outcome(entry, False, refused)
+        return Outcome(entry, True)
+
+    def _append(self, batch: Batch) -> None:
+        head = batch.head
+        key = head.key
+        known = self._known.get(key)
+        if known is None and not begins(batch):
+            known = self._look_up(key)
+        check_continues(batch, None if known is None else known.head)
+        rows = [encode_record(key, record) for record in batch.records]
+        if known is None:
+            check_storable(head)
+            row = self._insert_run(head)
+        else:
+            row = known.row
+            if changing_part(head) != changing_part(known.head):
+                check_storable(head)
+                self._cursor.execute(_UPDATE_RUN, (*changing_part(head), row))
+        entry = (row << 32) + head.last_record - len(rows)
+        self._cursor.executemany(_INSERT_RECORD, [(entry + place, *one) for place, one in enumerate(rows, 1)])
+        self._log_pages += 2 + sum(len(data) + len(event or b"") for _, _, data, event in rows) // 4096
+        if head.state.is_final:
+            self._known.pop(key, None)
+        else:
+            self._known[key] = KnownRun(row, head)
+
+    def _insert_run(self, head: RunHead) -> int:
+        values = (
+            head.key.dag_id, head.key.run_id, head.plan_version, head.queued_at, head.run_after, head.logical_date,
+            head.run_type, head.triggered_by, head.caller, head.conf, head.idempotency_key, *changing_part(head),
+        )  # fmt: skip
+        self._cursor.execute(_INSERT_RUN, values)
+        if not self._cursor.rowcount:
+            raise RunExists(dag_id=head.key.dag_id, run_id=head.key.run_id)
+        self._log_pages += 4 + len(head.conf) // 4096
+        assert self._cursor.lastrowid is not None
+        return self._cursor.lastrowid
+
+    def _put_plan(self, plan: DagPlan) -> None:
+        stored = encode_plan(plan)
+        self._cursor.execute(_INSERT_PLAN, (plan.dag_id, plan.version, stored))
+        self._log_pages += 2 + len(stored) // 4096
+
+    def _delete(self, key: RunKey) -> bool:
+        known = self._known.pop(key, None) or self._look_up(key)
+        if known is None:
+            return False
+        self._cursor.execute(_DELETE_RECORDS, (known.row,))
+        self._cursor.execute(_DELETE_RUN, (known.row,))
+        self._log_pages += 8
+        return True
+
+    def _look_up(self, key: RunKey) -> KnownRun | None:
+        found = self._cursor.execute(_SELECT_HEAD, key).fetchone()
+        return None if found is None else KnownRun(found[0], head_of(found))
+
+    def _checkpoint_when_due(self) -> None:
+        if self._log_pages < CHECKPOINT_PAGES:
+            return
+        self._log_pages = 0
+        try:
+            self._cursor.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        except sqlite3.Error as error:
+            # Nothing is lost, the log only goes on growing; the next one may succeed.
+            log.warning("no checkpoint: %s", explain(error, self._path))

@@ -1,0 +1,138 @@
+"""Events: what happened to a run. The only inputs of `RunMachine.step`, and all that a replay needs.
+
+Times are seconds since the epoch, UTC. Values of XComs are opaque bytes (MessagePack of what the Task SDK sent).
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from dagcall.model.ids import UNMAPPED
+
+
+class EndKind(StrEnum):
+    """How an attempt ended, as its worker (or whoever watched it) reports it; the machine decides what follows."""
+
+    SUCCESS = "success"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    """For good: no tries left, or the task forbade another one (`AirflowFailException`, retry policy)."""
+    RETRY = "retry"
+    """Failed, and the Task SDK asks for another try (`RetryTask`)."""
+    LOST = "lost"
+    """Ended without a word: killed, crashed, timed out hard, or its server was restarted."""
+
+
+@dataclass(frozen=True)
+class ErrorInfo:
+    """Why something failed: the exception's type name and its message, never a stack trace."""
+
+    type: str
+    message: str
+
+
+@dataclass(frozen=True)
+class XComItem:
+    """One pushed XCom."""
+
+    key: str
+    value: bytes
+    mapped_length: int | None = None
+    """Length of a value that a downstream task is mapped over; None when nothing maps over it."""
+
+
+@dataclass(frozen=True)
+class RejectInfo:
+    """The task chose the caller's status with `dagcall.Reject`."""
+
+    status: int
+    detail: str
+
+
+@dataclass(frozen=True)
+class RunAccepted:
+    """A call was admitted. Everything about the call that later decisions depend on."""
+
+    dag_id: str
+    run_id: str
+    plan_version: str
+    conf: bytes = b"{}"
+    """The caller's params: a JSON object."""
+    results: tuple[str, ...] = ()
+    """Tasks to answer with instead of the designated ones; empty: the author's."""
+    deadline: float | None = None
+    caller: str = ""
+    durability: str = "process"
+    idempotency_key: str | None = None
+    on_disconnect: str = "continue"
+    run_type: str = "manual"
+    triggered_by: str = "rest_api"
+    logical_date: float | None = None
+    run_after: float | None = None
+    note: str | None = None
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True)
+class AttemptStarted:
+    """A worker was leased for the attempt; its code starts only after this event is durable."""
+
+    attempt: int
+    epoch: int
+    hostname: str = ""
+    pid: int = 0
+
+
+@dataclass(frozen=True)
+class AttemptEnded:
+    """The one recorded end of an attempt. Ignored unless attempt and epoch are those of the open attempt."""
+
+    attempt: int
+    epoch: int
+    kind: EndKind
+    error: ErrorInfo | None = None
+    reject: RejectInfo | None = None
+    retry_delay: float | None = None
+    """Seconds, when the task's retry policy chose them."""
+    xcoms: tuple[XComItem, ...] = ()
+    plain: bytes | None = None
+    """The return value as plain JSON; sent for tasks that the call is answered with."""
+    skip: tuple[tuple[str, int], ...] = ()
+    """Task instances this task decided to skip (branching): (task_id, map_index), -1 for all of a task."""
+    rendered_map_index: str | None = None
+    rendered_fields: bytes = b""
+    """The template fields as they were rendered: a JSON object, secrets masked."""
+
+
+@dataclass(frozen=True)
+class RetryDue:
+    """The retry delay of a task instance is over."""
+
+    task_id: str
+    map_index: int = UNMAPPED
+    try_number: int = 1
+    """The try that failed: a timer that fires twice, or late, is ignored."""
+
+
+class TimeoutKind(StrEnum):
+    DAGRUN_TIMEOUT = "dagrun_timeout"
+    """The author's `dagrun_timeout`: the run fails."""
+    DEADLINE = "deadline"
+    """The caller's `timeout=`."""
+
+
+@dataclass(frozen=True)
+class RunTimedOut:
+    """A limit on the whole run passed."""
+
+    kind: TimeoutKind
+
+
+@dataclass(frozen=True)
+class CancelRequested:
+    """Somebody asked for the run's end. Teardowns still run."""
+
+    by: str = ""
+    reason: str = ""
+
+
+Event = RunAccepted | AttemptStarted | AttemptEnded | RetryDue | RunTimedOut | CancelRequested

@@ -1,0 +1,153 @@
+"""The plan: one version of a DAG as plain data, all that a run needs to know of it.
+
+Compiled from the live DAG on the worker side, where Airflow and user code are; the coordinator never sees more.
+Field names and defaults are Airflow's. Durations are seconds.
+"""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+from dagcall.model.states import TriggerRule
+
+RETURN_VALUE = "return_value"
+"""The XCom key of a task's return value (`BaseXCom.XCOM_RETURN_KEY`)."""
+
+
+@dataclass(frozen=True)
+class XComRef:
+    """An XCom that a task is known to ask for before it runs: shipped with its start."""
+
+    task_id: str
+    key: str = RETURN_VALUE
+    whole: bool = True
+    """False: only used by `expand`, where one instance needs one element and the length."""
+
+
+@dataclass(frozen=True)
+class MapSource:
+    """What gives one expanded argument its length.
+
+    `literal`: `length` is known. `xcom`: the value of `task_id` (a list, a dict, or the collected values of a
+    mapped task). `zip` and `concat` combine `parts` (`zip` with a fill value is as long as the longest part);
+    `.map()` does not change a length and is left out.
+    """
+
+    kind: Literal["literal", "xcom", "zip", "concat"]
+    length: int = 0
+    task_id: str = ""
+    parts: tuple["MapSource", ...] = ()
+    longest: bool = False
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """How a task is expanded: `expand` (instances = product of the sources) or `expand_kwargs` (one source)."""
+
+    sources: tuple[MapSource, ...]
+
+    @cached_property
+    def upstreams(self) -> tuple[str, ...]:
+        """Task ids whose output must be known before the expansion, each once."""
+        found: dict[str, None] = {}
+        pending = list(self.sources)
+        while pending:
+            source = pending.pop(0)
+            if source.kind == "xcom":
+                found[source.task_id] = None
+            pending.extend(source.parts)
+        return tuple(found)
+
+
+@dataclass(frozen=True)
+class Retry:
+    """When a failed attempt is tried again. Airflow: `retries`, `retry_delay`, `retry_exponential_backoff`, ..."""
+
+    retries: int = 0
+    delay: float = 300.0
+    exponential_backoff: float = 0.0
+    """0: constant delay; otherwise the multiplier (Airflow's `True` is 2.0)."""
+    max_delay: float | None = None
+
+
+@dataclass(frozen=True)
+class TaskPlan:
+    """One task of a DAG."""
+
+    task_id: str
+    operator: str = "EmptyOperator"
+    upstream: tuple[str, ...] = ()
+    downstream: tuple[str, ...] = ()
+    trigger_rule: TriggerRule = TriggerRule.ALL_SUCCESS
+    mapping: Mapping | None = None
+    retry: Retry = field(default_factory=Retry)
+    execution_timeout: float | None = None
+    is_setup: bool = False
+    is_teardown: bool = False
+    on_failure_fail_dagrun: bool = False
+    is_empty: bool = False
+    """An `EmptyOperator` without callbacks, inlets or outlets: succeeds without a worker, as in Airflow."""
+    can_skip_downstream: bool = False
+    """It may decide to skip tasks downstream of it: Airflow's `inherits_from_skipmixin` (branching, short-circuit)."""
+    is_result: bool = False
+    """Designated by `@result`, `dag.add_result` or by returning it from the `@dag` function."""
+    reads: tuple[XComRef, ...] = ()
+    priority_weight: int = 1
+    queue: str = "default"
+    pool: str = "default_pool"
+    pool_slots: int = 1
+    task_display_name: str = ""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A feature of a DAG that would not be run as Airflow runs it."""
+
+    task_id: str | None
+    feature: str
+    reason: str
+
+    def __str__(self) -> str:
+        where = f"task {self.task_id!r}: " if self.task_id else ""
+        return f"{where}{self.feature}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class DagPlan:
+    """One version of one DAG. `tasks` is in topological order."""
+
+    dag_id: str
+    version: str
+    """Names the content of the file, its helper modules and its template files: equal text, equal version."""
+    fileloc: str
+    relative_fileloc: str
+    tasks: tuple[TaskPlan, ...]
+    params_schema: dict[str, Any] = field(default_factory=dict)
+    """JSON Schema (object) of the conf a caller may send, defaults included."""
+    description: str | None = None
+    doc_md: str | None = None
+    display_name: str = ""
+    tags: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
+    schedule: str | None = None
+    """Airflow's `timetable_summary`; never acted upon here."""
+    max_active_tasks: int | None = None
+    max_active_runs: int | None = None
+    fail_fast: bool = False
+    dagrun_timeout: float | None = None
+    isolation: Literal["warm", "task"] = "warm"
+    start_date: float | None = None
+    end_date: float | None = None
+    has_custom_xcom_backend: bool = False
+    """XCom values here are references made by a custom backend: opaque, never taken apart by the coordinator."""
+    refusals: tuple[Refusal, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def by_id(self) -> dict[str, TaskPlan]:
+        return {task.task_id: task for task in self.tasks}
+
+    @cached_property
+    def result_tasks(self) -> tuple[str, ...]:
+        """The tasks designated by the author, in topological order."""
+        return tuple(task.task_id for task in self.tasks if task.is_result)

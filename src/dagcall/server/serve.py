@@ -1,0 +1,139 @@
+"""`dagcall serve`: the life of a server, from the first port to the last process.
+
+Started, it binds first (503 until the folder is loaded), so that nothing that watches the port has to guess. On
+SIGTERM or SIGINT it takes no more calls, waits for the active runs as long as the drain limit allows, answers who
+still waits with 202, and leaves no process behind. A second signal ends the drain.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+
+import uvicorn
+
+from dagcall.compose import Settings, airflow_home, compose
+from dagcall.coordinator.coordinator import Coordinator
+from dagcall.errors import ConfigError, DagcallError
+from dagcall.server.app import ServerSettings, create_app
+from dagcall.workers import processes
+
+log = logging.getLogger("dagcall.server")
+
+DRAIN_LIMIT = 20.0
+"""Seconds; below the 30 s that Kubernetes gives a container by default."""
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+def serve(
+    *,
+    dags_folder: str | None = None,
+    host: str = "127.0.0.1",
+    port: int = 8274,
+    workers: int | None = None,
+    journal: str | None = None,
+) -> int:
+    """Serve until a signal. Returns the exit code.
+
+    Raises:
+        ConfigError, JournalUrlError, JournalError: nothing was started.
+    """
+    if host not in _LOOPBACK:
+        raise ConfigError(f"--host {host}: only loopback addresses are served while [dagcall] auth is none")
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)
+    processes.set_title("server")
+    folder = dags_folder or os.environ.get("AIRFLOW__CORE__DAGS_FOLDER") or str(airflow_home() / "dags")
+    coordinator = compose(Settings(folder=folder, workers=workers, journal=journal))
+    listener = _bind(host, port)
+    try:
+        import uvloop
+
+        runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+    except ImportError:
+        runner = asyncio.Runner()
+    with runner, contextlib.closing(listener):
+        return runner.run(_Server(coordinator, listener, host, folder).run())
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+    listener.listen(2048)
+    return listener
+
+
+class _Server:
+    def __init__(self, coordinator: Coordinator, listener: socket.socket, host: str, folder: str) -> None:
+        self._coordinator = coordinator
+        self._listener = listener
+        self._folder = folder
+        self._signals: asyncio.Queue[int] = asyncio.Queue()
+        app = create_app(coordinator, ServerSettings(host=host, port=listener.getsockname()[1]))
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, lifespan="off", timeout_keep_alive=75, server_header=False
+        )
+        self._http = uvicorn.Server(config)
+        # Signals are this module's: uvicorn would stop answering before the runs have ended.
+        self._http.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
+
+    async def run(self) -> int:
+        loop = asyncio.get_running_loop()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signum, self._signals.put_nowait, signum)
+        http = loop.create_task(self._http.serve(sockets=[self._listener]), name="dagcall-http")
+        work = loop.create_task(self._work(), name="dagcall-work")
+        signalled = loop.create_task(self._signals.get())
+        code = 0
+        try:
+            await asyncio.wait({http, work, signalled}, return_when=asyncio.FIRST_COMPLETED)
+            if work.done() and not signalled.done():
+                code = self._report(work)
+                if code == 0:
+                    await asyncio.wait({http, signalled}, return_when=asyncio.FIRST_COMPLETED)
+            if signalled.done():
+                log.info("stopping; %d active run(s)", self._coordinator.statistics()["runs"])
+                await self._drain()
+        finally:
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+            await self._coordinator.stop()
+            self._http.should_exit = True
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(http, 5)
+        return code
+
+    async def _work(self) -> None:
+        await self._coordinator.start()
+        host, port = self._listener.getsockname()[:2]
+        log.info("listening on http://%s:%d; loading %s", host, port, self._folder)
+        await self._coordinator.load()
+        catalog = self._coordinator.catalog
+        log.info("serving %d DAG(s), %d import error(s)", len(catalog.plans()), len(catalog.import_errors()))
+
+    async def _drain(self) -> None:
+        second = asyncio.ensure_future(self._signals.get())
+        drained = asyncio.ensure_future(self._coordinator.drain(DRAIN_LIMIT))
+        await asyncio.wait({second, drained}, return_when=asyncio.FIRST_COMPLETED)
+        second.cancel()
+        drained.cancel()
+        await asyncio.gather(second, drained, return_exceptions=True)
+
+    def _report(self, work: "asyncio.Task[None]") -> int:
+        error = work.exception()
+        if error is None:
+            return 0
+        if isinstance(error, DagcallError):
+            log.error("%s", error)
+        else:
+            log.error("the server could not start", exc_info=error)
+        return 5

@@ -1,0 +1,101 @@
+"""What the coordinator asks of workers, in words. `pool.WorkerPool` is the real one.
+
+Guarantees, on which the coordinator's promises rest:
+
+- A job is leased at most once, then ends exactly once: `ended` or `lost`. A withdrawn job is never leased.
+- `lost` comes when the process is really gone or can no longer be heard, with the cause in words.
+- `Lease.stop` ends the process and every descendant of it, whatever session it is in.
+- All calls and call-backs are on the event loop; no method blocks it.
+"""
+
+from typing import Protocol
+
+from dagcall.model.ids import RunKey
+from dagcall.model.plan import DagPlan
+from dagcall.workers.frames import Ask, Dependency, Ended, Pushed, Start
+
+
+class Code(Protocol):
+    """One version of one DAG file."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def plans(self) -> dict[str, DagPlan]: ...
+    @property
+    def errors(self) -> list[tuple[str, str]]: ...
+    @property
+    def dependencies(self) -> list[Dependency]: ...
+    @property
+    def is_open(self) -> bool:
+        """Its zygote runs: workers can be forked at once."""
+        ...
+
+
+class Lease(Protocol):
+    """A worker that waits for this job's start."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def start(self, start: Start, hard_limit: float | None) -> None:
+        """Run it. `hard_limit`: seconds after which the process is ended, whatever it does."""
+
+    def reply(self, number: int, value: object, error: str | None) -> None:
+        """Answer an `Ask`."""
+
+    def stop(self, reason: str) -> None:
+        """Terminate: SIGTERM to the worker (the task's `on_kill`), after a grace SIGKILL to it and its family."""
+
+
+class Job(Protocol):
+    """One attempt that wants a worker."""
+
+    @property
+    def code(self) -> Code: ...
+    @property
+    def run(self) -> RunKey: ...
+    @property
+    def priority(self) -> tuple[int, float]:
+        """Smaller goes first."""
+        ...
+
+    def leased(self, lease: Lease) -> None: ...
+    def pushed(self, frame: Pushed) -> None: ...
+    def asked(self, frame: Ask) -> None: ...
+    def ended(self, frame: Ended) -> None: ...
+    def lost(self, kind: str, reason: str) -> None:
+        """`kind` is an error type for the caller: `WorkerLost`, `AirflowTaskTimeout`, `CodeLost`."""
+
+
+class Workers(Protocol):
+    """The elastic set of workers."""
+
+    async def start(self) -> dict[str, object]:
+        """Returns Airflow's settings as plain data, see `airflow_bridge.settings.for_coordinator`."""
+
+    async def stop(self) -> None:
+        """End every process."""
+
+    async def list_files(self) -> list[str]: ...
+
+    async def load(self, path: str) -> Code:
+        """Parse a file in a process of its own; its errors are in the answer."""
+
+    async def open(self, code: Code) -> Code:
+        """Make `code` ready for jobs. The answer is another version when the file has changed meanwhile."""
+
+    def close(self, code: Code) -> None:
+        """No more jobs will come for this version: end its processes when its last job has ended."""
+
+    def missing(self, path: str, version: str) -> Code:
+        """A version of a file that is not served any more: its jobs are lost, unless the file holds it again."""
+        ...
+
+    def submit(self, job: Job) -> None: ...
+    def withdraw(self, job: Job) -> None: ...
+    def statistics(self) -> dict[str, int]: ...
+
+

@@ -1,0 +1,336 @@
+"""All processes of one server: the side process, the root zygote, loaders, file zygotes; and who has connected.
+
+Authoritative for which processes exist. When the root zygote is lost it starts a new one (through a new side
+process) and carries on: workers that run are untouched, since the old side process lives until its standard input
+is closed. It refuses to guess: a process that says `Hello` under a number it was not forked for is ended.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from dagcall.errors import Unavailable
+from dagcall.model.plan import DagPlan
+from dagcall.workers import processes
+from dagcall.workers.connection import Connection, Gate
+from dagcall.workers.frames import (
+    Dependency,
+    Exited,
+    Files,
+    ForkLoader,
+    ForkWorker,
+    ForkZygote,
+    Frame,
+    FromProcess,
+    Hello,
+    ListFiles,
+    Loaded,
+    Ready,
+)
+
+log = logging.getLogger("dagcall.workers")
+
+ROOT_START_LIMIT = 120.0
+"""Seconds for the import of Airflow; a cold disk has been seen to need 20."""
+LOAD_LIMIT = 30.0
+"""Seconds for one file, Airflow's `[core] dagbag_import_timeout` default; a hanging import must end."""
+
+
+@dataclass(frozen=True)
+class LoadedFile:
+    """A parsed file: its plans by DAG id, and what it depends on."""
+
+    path: str
+    version: str
+    plans: dict[str, DagPlan]
+    errors: list[tuple[str, str]]
+    dependencies: list[Dependency]
+    seconds: float
+
+    @classmethod
+    def from_frame(cls, frame: Loaded) -> "LoadedFile":
+        plans = [msgspec.msgpack.decode(plan, type=DagPlan) for plan in frame.plans]
+        return cls(
+            frame.path,
+            frame.version,
+            {plan.dag_id: plan for plan in plans},
+            [(name, text) for name, text in frame.errors],
+            frame.dependencies,
+            frame.seconds,
+        )
+
+
+@dataclass
+class FileZygote:
+    """A file zygote that has parsed its file."""
+
+    ident: int
+    pid: int
+    connection: Connection
+    loaded: LoadedFile
+    on_lost: Callable[[], None] = lambda: None
+    forked: set[int] = field(default_factory=set)
+
+
+@dataclass
+class _Expected:
+    """A forked process that has not done yet what it was forked for."""
+
+    role: str
+    answer: asyncio.Future[Any]
+    pid: int = 0
+    connection: Connection | None = None
+
+
+class Fleet:
+    """Starts and finds processes. Not thread-safe: event loop only."""
+
+    def __init__(self, folder: str, runtime: str, environment: dict[str, str]) -> None:
+        self._folder = folder
+        self._runtime = runtime
+        self._environment = environment
+        self._gate = Gate(self._introduce)
+        self._sides: list[asyncio.subprocess.Process] = []
+        self._root: Connection | None = None
+        self._root_pid = 0
+        self._root_ready: asyncio.Future[dict[str, Any]] | None = None
+        self._expected: dict[int, _Expected] = {}
+        self._zygotes: dict[int, FileZygote] = {}
+        self._next_ident = 0
+        self._stopping = False
+        self._restart: asyncio.Task[None] | None = None
+        self._exit_watchers: dict[int, Callable[[int], None]] = {}
+
+    async def start(self) -> dict[str, Any]:
+        """Start the side process and the root zygote. Raises Unavailable when Airflow cannot be imported."""
+        await self._gate.open()
+        return await self._start_root()
+
+    async def stop(self) -> None:
+        """End every process; returns when they are gone."""
+        self._stopping = True
+        if self._restart is not None:
+            self._restart.cancel()
+        for side in self._sides:
+            if side.stdin is not None:
+                side.stdin.close()
+        for side in self._sides:
+            try:
+                await asyncio.wait_for(side.wait(), 10)
+            except TimeoutError:
+                processes.kill_family(side.pid)
+                await side.wait()
+        await self._gate.close()
+
+    async def list_files(self) -> list[str]:
+        paths: list[str] = await self._ask_root("files", lambda ident: ListFiles(ident))
+        return paths
+
+    async def load(self, path: str) -> LoadedFile:
+        """Parse a file in a loader. What it does wrong, hanging and crashing included, is in the errors."""
+        begun = time.monotonic()
+        try:
+            loaded: LoadedFile = await self._ask_root("loader", lambda ident: ForkLoader(ident, path), LOAD_LIMIT)
+            return loaded
+        except _ProcessEnded as end:
+            return self._unloadable(path, str(end), time.monotonic() - begun)
+
+    async def open_zygote(self, path: str) -> FileZygote:
+        """Parse a file in a process that can fork workers.
+
+        Raises:
+            Unavailable: the process did not come to that.
+        """
+        try:
+            zygote: FileZygote = await self._ask_root("zygote", lambda ident: ForkZygote(ident, path), LOAD_LIMIT)
+            return zygote
+        except _ProcessEnded as end:
+            raise Unavailable(f"the process for {path} could not be started: {end}") from end
+
+    def fork_worker(self, zygote: FileZygote) -> tuple[int, asyncio.Future[tuple[Connection, int]]]:
+        """Returns the worker's number and a future of its connection and pid."""
+        ident = self._new_ident()
+        answer: asyncio.Future[tuple[Connection, int]] = asyncio.get_running_loop().create_future()
+        self._expected[ident] = _Expected("worker", answer)
+        zygote.forked.add(ident)
+        zygote.connection.send(ForkWorker(ident))
+        return ident, answer
+
+    def watch_exit(self, ident: int, watcher: Callable[[int], None]) -> None:
+        """Call `watcher` with the exit status when a zygote has reaped this worker."""
+        self._exit_watchers[ident] = watcher
+
+    def forget(self, ident: int) -> None:
+        self._exit_watchers.pop(ident, None)
+
+    def close_zygote(self, zygote: FileZygote) -> None:
+        zygote.on_lost = lambda: None
+        zygote.connection.close()
+
+    def end_orphans(self, known: set[int]) -> None:
+        """End what dead workers have left behind: children of a side process that are nobody we know."""
+        ours = known | {self._root_pid} | {zygote.pid for zygote in self._zygotes.values()}
+        if any(expected.role != "worker" for expected in self._expected.values()):
+            return  # a process that has not introduced itself yet must not be mistaken for an orphan
+        for side in self._sides:
+            for pid in processes.children_of(side.pid):
+                if pid not in ours and processes.is_orphan(pid):
+                    processes.kill_family(pid)
+
+    async def _ask_root(self, role: str, frame: Callable[[int], Frame], limit: float | None = None) -> Any:
+        await self._wait_for_root()
+        ident = self._new_ident()
+        expected = self._expected[ident] = _Expected(role, asyncio.get_running_loop().create_future())
+        assert self._root is not None
+        self._root.send(frame(ident))
+        try:
+            return await asyncio.wait_for(expected.answer, limit)
+        except TimeoutError:
+            if expected.pid:
+                processes.kill_family(expected.pid)
+            raise _ProcessEnded(f"it was not parsed within {limit:g} s and was ended") from None
+        finally:
+            self._expected.pop(ident, None)
+
+    async def _wait_for_root(self) -> None:
+        if self._root is None and self._restart is not None:
+            await asyncio.shield(self._restart)
+        if self._root is None:
+            raise Unavailable("the zygote process is being restarted; try again")
+
+    async def _start_root(self) -> dict[str, Any]:
+        loop = asyncio.get_running_loop()
+        self._root_ready = loop.create_future()
+        side = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "dagcall.workers.side", stdin=asyncio.subprocess.PIPE, env=self._environment
+        )
+        self._sides.append(side)
+        assert side.stdin is not None
+        bootstrap = {
+            "socket": self._gate.path,
+            "token": self._gate.token,
+            "runtime": self._runtime,
+            "folder": self._folder,
+        }
+        side.stdin.write(json.dumps(bootstrap).encode() + b"\n")
+        ended = asyncio.ensure_future(side.wait())
+        try:
+            done, _ = await asyncio.wait(
+                {self._root_ready, ended}, timeout=ROOT_START_LIMIT, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            ended.cancel()
+        if self._root_ready not in done:
+            raise Unavailable("Airflow could not be imported by the zygote process; its message is on standard error")
+        return self._root_ready.result()
+
+    def _introduce(self, connection: Connection, hello: Hello) -> None:
+        if hello.role == "root":
+            self._root_pid = hello.pid
+            connection.on_frame = lambda frame: self._on_root_frame(connection, frame)
+            connection.on_lost = lambda: self._on_root_lost(connection)
+            return
+        expected = self._expected.get(hello.ident)
+        if expected is None or expected.role != hello.role or expected.answer.done():
+            connection.close()
+            processes.kill_family(hello.pid)
+            return
+        expected.pid, expected.connection = hello.pid, connection
+        if hello.role == "worker":
+            del self._expected[hello.ident]
+            expected.answer.set_result((connection, hello.pid))
+            return
+        connection.on_frame = lambda frame: self._on_loading_frame(hello.ident, expected, frame)
+        connection.on_lost = lambda: self._fail_expected(hello.ident, "its process ended while it was parsed")
+
+    def _on_root_frame(self, connection: Connection, frame: FromProcess) -> None:
+        match frame:
+            case Ready():
+                self._root = connection
+                if self._root_ready is not None and not self._root_ready.done():
+                    self._root_ready.set_result(frame.config)
+            case Files():
+                expected = self._expected.get(frame.ident)
+                if expected is not None and not expected.answer.done():
+                    expected.answer.set_result(frame.paths)
+            case Exited():
+                self._fail_expected(frame.ident, f"its process ended with status {frame.status} while it was parsed")
+            case _:
+                connection.close()
+
+    def _on_root_lost(self, connection: Connection) -> None:
+        if self._root is connection:
+            self._root = None
+        for ident, expected in list(self._expected.items()):
+            if expected.connection is None and expected.role != "worker":
+                self._fail_expected(ident, "the zygote process was lost")
+        if not self._stopping and (self._restart is None or self._restart.done()):
+            log.warning("the root zygote (pid %d) is gone; starting another", self._root_pid)
+            self._restart = asyncio.get_running_loop().create_task(self._restart_root())
+
+    async def _restart_root(self) -> None:
+        delay = 0.0
+        while not self._stopping:
+            await asyncio.sleep(delay)
+            with contextlib.suppress(Unavailable):
+                await self._start_root()
+                return
+            delay = min(30.0, delay * 2 or 0.5)
+
+    def _on_loading_frame(self, ident: int, expected: _Expected, frame: FromProcess) -> None:
+        if not isinstance(frame, Loaded) or expected.answer.done() or expected.connection is None:
+            return
+        loaded = LoadedFile.from_frame(frame)
+        if expected.role == "loader":
+            expected.answer.set_result(loaded)
+            return
+        connection = expected.connection
+        zygote = FileZygote(ident, expected.pid, connection, loaded)
+        self._zygotes[ident] = zygote
+        connection.on_frame = lambda frame: self._on_zygote_frame(zygote, frame)
+        connection.on_lost = lambda: self._on_zygote_lost(zygote)
+        expected.answer.set_result(zygote)
+
+    def _on_zygote_frame(self, zygote: FileZygote, frame: FromProcess) -> None:
+        if not isinstance(frame, Exited):
+            zygote.connection.close()
+            return
+        zygote.forked.discard(frame.ident)
+        self._fail_expected(frame.ident, f"its process ended with status {frame.status} before it was ready")
+        watcher = self._exit_watchers.pop(frame.ident, None)
+        if watcher is not None:
+            watcher(frame.status)
+
+    def _on_zygote_lost(self, zygote: FileZygote) -> None:
+        self._zygotes.pop(zygote.ident, None)
+        for ident in zygote.forked:
+            self._fail_expected(ident, "its zygote was lost")
+        zygote.on_lost()
+
+    def _fail_expected(self, ident: int, reason: str) -> None:
+        expected = self._expected.pop(ident, None)
+        if expected is not None and not expected.answer.done():
+            expected.answer.set_exception(_ProcessEnded(reason))
+
+    def _new_ident(self) -> int:
+        self._next_ident += 1
+        return self._next_ident
+
+    def _unloadable(self, path: str, reason: str, seconds: float) -> LoadedFile:
+        return LoadedFile(path, "", {}, [(os.path.relpath(path, self._folder), reason)], [], seconds)
+
+
+class _ProcessEnded(Exception):
+    """A forked process ended before it answered."""
+
+
+__all__ = ["FileZygote", "Fleet", "LoadedFile"]

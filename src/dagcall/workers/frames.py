@@ -1,0 +1,257 @@
+"""The wire between the coordinator and its processes.
+
+A frame is a 4-byte big-endian length and one MessagePack message, tagged by its type. There is no pickle, and
+values (conf, XComs, plain results) are opaque bytes to the coordinator. Every process opens one Unix socket to the
+coordinator and says `Hello` first; a wrong token or protocol version ends the connection.
+
+    root zygote   Hello, Ready                 <- ListFiles, ForkLoader, ForkZygote  -> Files, Exited
+    loader        Hello, Loaded, (ends)
+    file zygote   Hello, Loaded                <- ForkWorker                      -> Exited
+    worker        Hello                        <- Start, Reply                    -> Pushed*, Ask*, Ended, Idle
+
+A worker owes exactly one `Ended` and then one `Idle` for each `Start`; both carry the attempt and its epoch, so that
+a late frame of an attempt that was given up is recognised and dropped. `Ended` comes before callbacks run and
+before the process is restored; only `Idle` makes the worker free again.
+"""
+
+import struct
+from typing import Any, Final
+
+import msgspec
+
+PROTOCOL: Final = 1
+MAX_FRAME: Final = 1 << 30
+"""Bytes. Larger XComs belong into object storage; stock Airflow's 4-byte header allows no more than four times this."""
+
+_LENGTH = struct.Struct(">I")
+
+
+class Frame(msgspec.Struct, frozen=True, array_like=True, tag=True, gc=False):
+    """Base of all messages."""
+
+
+class Hello(Frame, frozen=True, array_like=True, tag=True):
+    """First frame of every process. `ident` is the number it was forked under (0: the root zygote)."""
+
+    protocol: int
+    role: str
+    token: str
+    ident: int
+    pid: int
+
+
+class Ready(Frame, frozen=True, array_like=True, tag=True):
+    """The root zygote has imported Airflow. `config` is what the coordinator needs of airflow.cfg, as plain data."""
+
+    config: dict[str, Any]
+
+
+class ListFiles(Frame, frozen=True, array_like=True, tag=True):
+    """Ask the root zygote which files of the folder may hold DAGs."""
+
+    ident: int
+
+
+class Files(Frame, frozen=True, array_like=True, tag=True):
+    """Answer to `ListFiles`: absolute paths."""
+
+    ident: int
+    paths: list[str]
+
+
+class ForkLoader(Frame, frozen=True, array_like=True, tag=True):
+    """Parse one DAG file in a process of its own, report, end."""
+
+    ident: int
+    path: str
+
+
+class ForkZygote(Frame, frozen=True, array_like=True, tag=True):
+    """Parse one DAG file in a process of its own, report, then fork workers on demand."""
+
+    ident: int
+    path: str
+
+
+class ForkWorker(Frame, frozen=True, array_like=True, tag=True):
+    ident: int
+
+
+class Exited(Frame, frozen=True, array_like=True, tag=True):
+    """A forked child ended. `status` as `os.waitstatus_to_exitcode` gives it: negative is a signal."""
+
+    ident: int
+    pid: int
+    status: int
+
+
+class Dependency(Frame, frozen=True, array_like=True, tag=True):
+    """A file or directory that the DAG file read while it was parsed, and what it looked like then."""
+
+    path: str
+    mark: str
+
+
+class Loaded(Frame, frozen=True, array_like=True, tag=True):
+    """What a DAG file holds. `plans` are MessagePack of `model.plan.DagPlan`; `errors` are (relative path, text)."""
+
+    ident: int
+    path: str
+    version: str
+    plans: list[bytes]
+    errors: list[tuple[str, str]]
+    dependencies: list[Dependency]
+    seconds: float
+
+
+class Shipped(Frame, frozen=True, array_like=True, tag=True):
+    """An upstream XCom sent along with a start.
+
+    `values` are the values by ascending map index; `mapped` says whether the upstream is a mapped task (its readers
+    see a sequence) or a plain one (one value, or none when it pushed nothing). With `index` >= 0 only the element
+    that this instance of an `expand` needs is in `values`, out of `length`.
+    """
+
+    task_id: str
+    key: str
+    mapped: bool
+    values: list[bytes]
+    index: int = -1
+    length: int = 0
+
+
+class Start(Frame, frozen=True, array_like=True, tag=True):
+    """Run one try of one task instance. Times are seconds since the epoch, `conf` is a JSON object."""
+
+    attempt: int
+    epoch: int
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+    try_number: int
+    max_tries: int
+    ti_id: str
+    conf: bytes
+    run_type: str
+    run_after: float
+    run_start: float
+    logical_date: float | None
+    triggered_by: str
+    want_plain: bool
+    log_path: str
+    xcoms: list[Shipped]
+
+
+class Pushed(Frame, frozen=True, array_like=True, tag=True):
+    """An XCom pushed by running code: visible to others at once, recorded with the attempt's end."""
+
+    attempt: int
+    epoch: int
+    key: str
+    value: bytes
+
+
+class Ended(Frame, frozen=True, array_like=True, tag=True):
+    """The end of an attempt. Fields as in `model.events.AttemptEnded`."""
+
+    attempt: int
+    epoch: int
+    kind: str
+    error: tuple[str, str] | None
+    reject: tuple[int, str] | None
+    retry_delay: float | None
+    xcoms: list[tuple[str, bytes, int | None]]
+    plain: bytes | None
+    skip: list[tuple[str, int]]
+    rendered_map_index: str | None
+    rendered_fields: bytes
+
+
+class Idle(Frame, frozen=True, array_like=True, tag=True):
+    """Restored and ready for the next start; or, with `retire`, about to end for that reason."""
+
+    attempt: int
+    epoch: int
+    retire: str | None
+
+
+class Ask(Frame, frozen=True, array_like=True, tag=True):
+    """A question of running code. `what` names it, `args` are its arguments; see `coordinator.questions`."""
+
+    attempt: int
+    epoch: int
+    number: int
+    what: str
+    args: list[Any]
+
+
+class Reply(Frame, frozen=True, array_like=True, tag=True):
+    """The answer to an `Ask`: a value, or the sentence saying why there is none."""
+
+    number: int
+    value: Any
+    error: str | None
+
+
+FromProcess = Hello | Ready | Files | Exited | Loaded | Pushed | Ended | Idle | Ask
+ToProcess = ListFiles | ForkLoader | ForkZygote | ForkWorker | Start | Reply
+
+_encoder = msgspec.msgpack.Encoder()
+_from_process = msgspec.msgpack.Decoder(FromProcess)
+_to_process = msgspec.msgpack.Decoder(ToProcess)
+
+
+class ProtocolError(Exception):
+    """The other side does not keep to the protocol; its connection is of no use any more."""
+
+
+def encode(message: Frame) -> bytes:
+    body = _encoder.encode(message)
+    if len(body) > MAX_FRAME:
+        raise ProtocolError(f"a {type(message).__name__} message of {len(body)} bytes is over the limit of {MAX_FRAME}")
+    return _LENGTH.pack(len(body)) + body
+
+
+def decode_from_process(body: bytes | bytearray | memoryview) -> FromProcess:
+    try:
+        return _from_process.decode(body)
+    except msgspec.MsgspecError as error:
+        raise ProtocolError(f"a process sent a malformed frame: {error}") from error
+
+
+def decode_to_process(body: bytes | bytearray | memoryview) -> ToProcess:
+    try:
+        return _to_process.decode(body)
+    except msgspec.MsgspecError as error:
+        raise ProtocolError(f"the coordinator sent a malformed frame: {error}") from error
+
+
+class FrameBuffer:
+    """Bytes in, whole frame bodies out."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Add received bytes.
+
+        Raises:
+            ProtocolError: a length over `MAX_FRAME` was announced.
+        """
+        buffer = self._data
+        buffer += data
+        bodies: list[bytes] = []
+        position = 0
+        while len(buffer) - position >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(buffer, position)
+            if length > MAX_FRAME:
+                raise ProtocolError(f"a frame of {length} bytes was announced, over the limit of {MAX_FRAME}")
+            end = position + _LENGTH.size + length
+            if len(buffer) < end:
+                break
+            bodies.append(bytes(buffer[position + _LENGTH.size : end]))
+            position = end
+        if position:
+            del buffer[:position]
+        return bodies

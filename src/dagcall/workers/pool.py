@@ -1,0 +1,371 @@
+"""The elastic set of workers: which job runs where, when to fork, when to end.
+
+Guarantees of `base.Workers`. A job goes to an idle worker of its code at once, most recently used first (its memory
+is warm), else it waits, smallest priority first. A worker is forked when a job has waited `SPAWN_AFTER`: long enough
+for a worker that is only being restored to come back, short enough not to be felt. When the workers that exist keep
+all CPUs busy, more of them would only get in each other's way, so forking then waits until the job has waited
+`STARVED_AFTER`: a task that waits for a database must not starve others, one that computes may slow them.
+
+No more than `limit` workers live at once; an idle worker of another file makes room.
+"""
+
+import asyncio
+import contextlib
+import heapq
+import itertools
+import os
+from dataclasses import dataclass, field
+
+from dagcall.errors import Unavailable
+from dagcall.model.plan import DagPlan
+from dagcall.workers import processes
+from dagcall.workers.base import Code, Job
+from dagcall.workers.fleet import FileZygote, Fleet, LoadedFile
+from dagcall.workers.frames import Dependency
+from dagcall.workers.worker import State, Worker
+
+SPAWN_AFTER = 0.001
+STARVED_AFTER = 0.1
+_CHECK_EVERY = 0.005
+_MOST_AT_ONCE = 8
+"""Forks under way for one file; a zygote forks one after the other anyway."""
+_START_FAILURES = 3
+_HOUSEKEEPING = 5.0
+
+
+@dataclass
+class LoadedCode:
+    """One version of a file, and its processes while it has any. Implements `base.Code`."""
+
+    loaded: LoadedFile
+    zygote: FileZygote | None = None
+    opening: "asyncio.Task[LoadedCode] | None" = None
+    workers: dict[int, Worker] = field(default_factory=dict)
+    idle: list[Worker] = field(default_factory=list)
+    waiting: list[tuple[tuple[int, float], int, float, Job]] = field(default_factory=list)
+    withdrawn: set[int] = field(default_factory=set)
+    starting: int = 0
+    failures: int = 0
+    closing: bool = False
+    last_used: float = 0.0
+
+    @property
+    def path(self) -> str:
+        return self.loaded.path
+
+    @property
+    def version(self) -> str:
+        return self.loaded.version
+
+    @property
+    def plans(self) -> dict[str, DagPlan]:
+        return self.loaded.plans
+
+    @property
+    def errors(self) -> list[tuple[str, str]]:
+        return self.loaded.errors
+
+    @property
+    def dependencies(self) -> list[Dependency]:
+        return self.loaded.dependencies
+
+    @property
+    def is_open(self) -> bool:
+        return self.zygote is not None
+
+    @property
+    def single_use(self) -> bool:
+        return any(plan.isolation == "task" for plan in self.loaded.plans.values())
+
+
+@dataclass(frozen=True)
+class PoolSettings:
+    """`limit`: most workers at once. Seconds and tasks otherwise."""
+
+    limit: int = 32
+    idle_worker_seconds: float = 60.0
+    idle_zygote_seconds: float = 300.0
+    recycle_after: int = 5000
+
+
+class WorkerPool:
+    """Implements `base.Workers`."""
+
+    def __init__(self, fleet: Fleet, settings: PoolSettings) -> None:
+        self._fleet = fleet
+        self._settings = settings
+        self._codes: list[LoadedCode] = []
+        self._sequence = itertools.count()
+        self._jobs: dict[int, tuple[int, LoadedCode]] = {}
+        self._check: asyncio.TimerHandle | None = None
+        self._housekeeper: asyncio.Task[None] | None = None
+        self._cpus = os.cpu_count() or 1
+        self._alive = 0
+
+    async def start(self) -> dict[str, object]:
+        config = await self._fleet.start()
+        self._housekeeper = asyncio.get_running_loop().create_task(self._keep_house(), name="dagcall-housekeeper")
+        return config
+
+    async def stop(self) -> None:
+        if self._housekeeper is not None:
+            self._housekeeper.cancel()
+        if self._check is not None:
+            self._check.cancel()
+        await self._fleet.stop()
+
+    async def list_files(self) -> list[str]:
+        return await self._fleet.list_files()
+
+    async def load(self, path: str) -> LoadedCode:
+        return LoadedCode(await self._fleet.load(path))
+
+    async def open(self, code: Code) -> LoadedCode:
+        """Start the zygote of `code`. Raises Unavailable when it cannot be started."""
+        assert isinstance(code, LoadedCode)
+        if code.zygote is not None:
+            return code
+        if code.opening is None or code.opening.done():
+            code.opening = asyncio.get_running_loop().create_task(self._open(code))
+        return await asyncio.shield(code.opening)
+
+    async def _open(self, code: LoadedCode) -> LoadedCode:
+        zygote = await self._fleet.open_zygote(code.path)
+        target = code if zygote.loaded.version == code.version else LoadedCode(zygote.loaded)
+        target.zygote = zygote
+        target.last_used = asyncio.get_running_loop().time()
+        zygote.on_lost = lambda: self._on_zygote_lost(target, zygote)
+        self._codes.append(target)
+        if zygote.loaded.plans:
+            self._spawn(target)
+        return target
+
+    def close(self, code: Code) -> None:
+        assert isinstance(code, LoadedCode)
+        code.closing = True
+        self._end_if_done(code)
+
+    def missing(self, path: str, version: str) -> LoadedCode:
+        code = LoadedCode(LoadedFile(path, version, {}, [], [], 0.0))
+        self._codes.append(code)
+        return code
+
+    def submit(self, job: Job) -> None:
+        code = job.code
+        assert isinstance(code, LoadedCode)
+        now = asyncio.get_running_loop().time()
+        code.last_used = now
+        if code.idle and not code.waiting:
+            self._lease(code, job)
+            return
+        number = next(self._sequence)
+        self._jobs[id(job)] = (number, code)
+        heapq.heappush(code.waiting, (job.priority, number, now, job))
+        self._dispatch(code)
+        if code.waiting:
+            cold = not code.workers and not code.starting
+            self._arrange_check(0 if cold else SPAWN_AFTER)
+
+    def withdraw(self, job: Job) -> None:
+        entry = self._jobs.pop(id(job), None)
+        if entry is not None:
+            entry[1].withdrawn.add(entry[0])
+
+    def statistics(self) -> dict[str, int]:
+        workers = [worker for code in self._codes for worker in code.workers.values()]
+        return {
+            "workers": len(workers),
+            "idle": sum(len(code.idle) for code in self._codes),
+            "starting": sum(code.starting for code in self._codes),
+            "waiting": sum(len(code.waiting) - len(code.withdrawn) for code in self._codes),
+            "limit": self._settings.limit,
+        }
+
+    def _lease(self, code: LoadedCode, job: Job) -> None:
+        worker = code.idle.pop()
+        self._jobs.pop(id(job), None)
+        worker.lease(job)
+        if code.single_use and not code.idle and not code.starting and self._alive < self._settings.limit:
+            self._spawn(code)  # the next call finds a process that is ready
+
+    def _dispatch(self, code: LoadedCode) -> None:
+        while code.waiting and code.idle:
+            _, number, _, job = heapq.heappop(code.waiting)
+            if number in code.withdrawn:
+                code.withdrawn.discard(number)
+                continue
+            self._lease(code, job)
+
+    def _arrange_check(self, delay: float) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time() + delay
+        if self._check is not None:
+            if self._check.when() <= due:
+                return
+            self._check.cancel()
+        self._check = loop.call_later(delay, self._spawn_where_needed)
+
+    def _spawn_where_needed(self) -> None:
+        self._check = None
+        now = asyncio.get_running_loop().time()
+        again = False
+        for code in [code for code in self._codes if code.waiting]:
+            waiting = len(code.waiting) - len(code.withdrawn)
+            if waiting <= 0:
+                continue
+            again = True
+            if code.zygote is None:
+                self._reopen(code)
+                continue
+            wanted = min(waiting, _MOST_AT_ONCE) - code.starting
+            if wanted <= 0:
+                continue
+            waited = now - min(entry[2] for entry in code.waiting)
+            if code.workers and waited < STARVED_AFTER and self._cpus_are_busy():
+                continue
+            for _ in range(wanted):
+                if self._alive >= self._settings.limit and not self._make_room(code):
+                    break
+                self._spawn(code)
+        if again:
+            self._arrange_check(_CHECK_EVERY)
+
+    def _cpus_are_busy(self) -> bool:
+        on_cpu = 0
+        for code in self._codes:
+            for worker in code.workers.values():
+                if worker.state in (State.BUSY, State.FINISHING) and processes.is_on_cpu(worker.pid):
+                    on_cpu += 1
+                    if on_cpu >= self._cpus:
+                        return True
+        return False
+
+    def _make_room(self, code: LoadedCode) -> bool:
+        """End the idle worker of another file that has been idle longest."""
+        others = [other.idle[0] for other in self._codes if other is not code and other.idle]
+        if not others:
+            return False
+        oldest = min(others, key=lambda worker: worker.idle_since)
+        self._end_worker(oldest)
+        return True
+
+    def _end_worker(self, worker: Worker) -> None:
+        for code in self._codes:
+            if worker in code.idle:
+                code.idle.remove(worker)
+        worker.close()
+
+    def _spawn(self, code: LoadedCode) -> None:
+        assert code.zygote is not None
+        code.starting += 1
+        self._alive += 1
+        ident, answer = self._fleet.fork_worker(code.zygote)
+        answer.add_done_callback(lambda future: self._on_spawned(code, ident, future))
+
+    def _on_spawned(self, code: LoadedCode, ident: int, answer: "asyncio.Future[tuple[object, int]]") -> None:
+        code.starting -= 1
+        if answer.cancelled() or answer.exception() is not None:
+            self._alive -= 1
+            code.failures += 1
+            if code.failures >= _START_FAILURES:
+                code.failures = 0
+                self._fail_waiting(code, f"no worker could be started: {answer.exception()}")
+            return
+        code.failures = 0
+        connection, pid = answer.result()
+        worker = Worker(
+            ident,
+            connection,  # type: ignore[arg-type]
+            pid,
+            on_idle=lambda worker, retire: self._on_idle(code, worker, retire),
+            on_dead=lambda worker: self._on_dead(code, worker),
+        )
+        self._fleet.watch_exit(ident, worker.exited)
+        code.workers[ident] = worker
+        self._on_idle(code, worker, None)
+
+    def _on_idle(self, code: LoadedCode, worker: Worker, retire: str | None) -> None:
+        used_up = worker.tasks_run > 0 and (code.single_use or worker.tasks_run >= self._settings.recycle_after)
+        if retire is not None or used_up:
+            worker.close()
+            if code.waiting:
+                self._arrange_check(0)
+            return
+        code.idle.append(worker)
+        self._dispatch(code)
+        self._end_if_done(code)
+
+    def _on_dead(self, code: LoadedCode, worker: Worker) -> None:
+        self._alive -= 1
+        code.workers.pop(worker.ident, None)
+        self._fleet.forget(worker.ident)
+        if worker in code.idle:
+            code.idle.remove(worker)
+        self._fleet.end_orphans({w.pid for c in self._codes for w in c.workers.values()})
+        if code.waiting:
+            self._arrange_check(0)
+        self._end_if_done(code)
+
+    def _on_zygote_lost(self, code: LoadedCode, zygote: FileZygote) -> None:
+        if code.zygote is zygote:
+            code.zygote = None
+        if code.waiting:
+            self._arrange_check(0)
+
+    def _reopen(self, code: LoadedCode) -> None:
+        """Its zygote died: start another for the jobs that wait, if the file is still what it was."""
+        if code.opening is not None and not code.opening.done():
+            return
+        code.opening = asyncio.get_running_loop().create_task(self._reopen_or_fail(code))
+
+    async def _reopen_or_fail(self, code: LoadedCode) -> LoadedCode:
+        try:
+            zygote = await self._fleet.open_zygote(code.path)
+        except Unavailable as error:
+            self._fail_waiting(code, str(error))
+            return code
+        if zygote.loaded.version != code.version:
+            self._fleet.close_zygote(zygote)
+            self._fail_waiting(code, "the process that held this version of the DAG file died, and the file has changed")
+            return code
+        code.zygote = zygote
+        zygote.on_lost = lambda: self._on_zygote_lost(code, zygote)
+        self._arrange_check(0)
+        return code
+
+    def _fail_waiting(self, code: LoadedCode, reason: str) -> None:
+        waiting, code.waiting = code.waiting, []
+        withdrawn, code.withdrawn = code.withdrawn, set()
+        for _, number, _, job in waiting:
+            if number not in withdrawn:
+                self._jobs.pop(id(job), None)
+                job.lost("CodeLost", reason)
+
+    def _end_if_done(self, code: LoadedCode) -> None:
+        """Processes of a replaced version end with its last job."""
+        if not code.closing or code.waiting or code.starting:
+            return
+        if len(code.idle) < len(code.workers):
+            return
+        for worker in list(code.idle):
+            self._end_worker(worker)
+        if code.zygote is not None and not code.workers:
+            self._fleet.close_zygote(code.zygote)
+            code.zygote = None
+        if not code.workers and code in self._codes:
+            self._codes.remove(code)
+
+    async def _keep_house(self) -> None:
+        while True:
+            await asyncio.sleep(_HOUSEKEEPING)
+            now = asyncio.get_running_loop().time()
+            for code in list(self._codes):
+                for worker in list(code.idle):
+                    if now - worker.idle_since > self._settings.idle_worker_seconds:
+                        self._end_worker(worker)
+                is_unused = not code.workers and not code.waiting and not code.starting
+                if is_unused and code.zygote is not None and now - code.last_used > self._settings.idle_zygote_seconds:
+                    with contextlib.suppress(ValueError):
+                        self._codes.remove(code)
+                    self._fleet.close_zygote(code.zygote)
+                    code.zygote = None

@@ -1,0 +1,108 @@
+"""Linux processes: names, families, and ends that nothing survives.
+
+Process groups and sessions are not enough to end a task: BashOperator, and any daemon, starts sessions of its own.
+So every process of ours lives below the side process, which is a *subreaper*: an orphan anywhere below it becomes
+its child and never escapes to init. Ending a process means walking its descendants through /proc.
+"""
+
+import ctypes
+import os
+import signal
+from contextlib import suppress
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def set_title(role: str) -> None:
+    """Name this process `dagcall: ROLE`, for ps and top."""
+    from setproctitle import setproctitle
+
+    setproctitle(f"dagcall: {role}")
+
+
+def become_subreaper() -> None:
+    """Adopt orphaned descendants, see prctl(2)."""
+    if _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER) failed")
+
+
+def die_with_parent() -> None:
+    """Get SIGKILL when the thread that forked this process ends, see prctl(2)."""
+    if _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
+
+
+def children_of(pid: int) -> list[int]:
+    """Living and dead (unreaped) children; empty when the process is gone."""
+    found: list[int] = []
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return found
+    for thread in threads:
+        with suppress(OSError), open(f"/proc/{pid}/task/{thread}/children") as file:
+            found.extend(int(child) for child in file.read().split())
+    return found
+
+
+def descendants_of(pid: int) -> list[int]:
+    """All descendants, parents before children."""
+    found: list[int] = []
+    pending = [pid]
+    while pending:
+        children = children_of(pending.pop())
+        found.extend(children)
+        pending.extend(children)
+    return found
+
+
+def kill(pid: int, signum: int = signal.SIGKILL) -> None:
+    """Send a signal; a process that is already gone is no error."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signum)
+
+
+def kill_family(pid: int, *, keep_root: bool = False) -> None:
+    """SIGKILL a process and all its descendants, repeated until a walk finds nobody new.
+
+    Every member is stopped first, so that none can fork between the walk and its end.
+    """
+    seen: set[int] = set()
+    while True:
+        new = [member for member in descendants_of(pid) if member not in seen]
+        if not keep_root and pid not in seen:
+            new.insert(0, pid)
+        if not new:
+            break
+        for member in new:
+            kill(member, signal.SIGSTOP)
+        seen.update(new)
+    for member in seen:
+        kill(member, signal.SIGKILL)
+
+
+def is_on_cpu(pid: int) -> bool:
+    """True when the process runs or waits for a CPU (state R), rather than for I/O or time."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            text = file.read()
+    except OSError:
+        return False
+    return text[text.rfind(b")") + 2 : text.rfind(b")") + 3] == b"R"
+
+
+def is_orphan(pid: int) -> bool:
+    """True for a process that is not one of ours by name: a task's child that was left behind.
+
+    A forked copy of a worker keeps the worker's name; it is told from a worker by having another process as the
+    leader of its session, which every worker is of its own.
+    """
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            is_ours = file.read().startswith(b"dagcall: ")
+        return not is_ours or os.getsid(pid) != pid
+    except OSError:
+        return False

@@ -1,0 +1,43 @@
+"""What a zygote and its workers need to run tasks, kept apart from the processes themselves.
+
+The processes get an implementation by its dotted name, so that nothing in this folder imports Airflow. The one
+that runs DAGs is `dagcall.airflow_bridge.runtime:AirflowRuntime`.
+"""
+
+import importlib
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from dagcall.workers.channel import Channel
+from dagcall.workers.frames import Loaded, Start
+
+
+class TaskRuntime(Protocol):
+    """Life: `preload` once in the root zygote; `load` once in each forked loader or file zygote; `prepare` once
+    in each worker; then `run` for every task."""
+
+    def preload(self, folder: str) -> dict[str, Any]:
+        """Import what every DAG needs. Returns the configuration for the coordinator, as plain data."""
+
+    def list_files(self) -> list[str]:
+        """Absolute paths of the files of the folder that may hold DAGs."""
+
+    def load(self, ident: int, path: str, *, keep: bool) -> Loaded:
+        """Parse one file. With `keep`, get ready to run its tasks and to be forked. Never raises for what the
+        file does: its errors are in the answer."""
+
+    def prepare(self, channel: Channel) -> None:
+        """Called in a freshly forked worker."""
+
+    def run(self, start: Start) -> str | None:
+        """Run one try, send its `Ended`, run its callbacks, restore the process.
+
+        Returns why this process must not run another task, or None.
+        """
+
+
+def load_runtime(name: str) -> TaskRuntime:
+    """Import `package.module:Class` and make one."""
+    module, _, attribute = name.partition(":")
+    factory: Callable[[], TaskRuntime] = getattr(importlib.import_module(module), attribute)
+    return factory()

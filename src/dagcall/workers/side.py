@@ -1,0 +1,86 @@
+"""The side process: parent of the root zygote, and the reason that nothing outlives the server.
+
+It is a subreaper, so every process below it stays below it. It ends, and kills everything below it first, when the
+coordinator's end of its standard input closes: at a shutdown, or because the coordinator was killed. It runs no
+user code and imports nothing heavy, so that it is the last thing to fail.
+
+The root zygote is started again by the coordinator (which sees the end of its connection), through a new side
+process: one side, one root zygote.
+"""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+
+from dagcall.workers import processes
+
+_SWEEPS = 50
+_SWEEP_PAUSE = 0.02
+
+
+def main() -> None:
+    """Entry of the process. Arguments: the command of the root zygote. Standard input: one line for the zygote
+    (its secrets, which must not be in the process list), then silence until the coordinator is gone."""
+    processes.set_title("side")
+    processes.become_subreaper()
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, signal.SIG_IGN)
+    bootstrap = _read_line(0)
+    zygote = subprocess.Popen(
+        [sys.executable, "-m", "dagcall.workers.zygote", *sys.argv[1:]],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert zygote.stdin is not None
+    with suppress(BrokenPipeError):
+        zygote.stdin.write(bootstrap)
+        zygote.stdin.close()
+    _reap_until_coordinator_is_gone()
+    _end_everything()
+
+
+def _read_line(fd: int) -> bytes:
+    data = b""
+    while not data.endswith(b"\n"):
+        chunk = os.read(fd, 4096)
+        if not chunk:
+            break
+        data += chunk
+    return data
+
+
+def _reap_until_coordinator_is_gone() -> None:
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    while True:
+        _reap()
+        ready, _, _ = select.select([0, read_end], [], [])
+        if read_end in ready:
+            os.read(read_end, 4096)
+        if 0 in ready and not os.read(0, 4096):
+            return
+
+
+def _reap() -> None:
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def _end_everything() -> None:
+    for _ in range(_SWEEPS):
+        processes.kill_family(os.getpid(), keep_root=True)
+        _reap()
+        if not processes.children_of(os.getpid()):
+            return
+        time.sleep(_SWEEP_PAUSE)
+
+
+if __name__ == "__main__":
+    main()

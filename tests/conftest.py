@@ -1,0 +1,64 @@
+"""What holds for every test: its tier, a private Airflow, and no silent skip on CI."""
+
+import atexit
+import os
+import shutil
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+TIERS = ("unit", "architecture", "integration", "acceptance")
+
+
+def make_airflow_private() -> None:
+    """Airflow reads its settings, and creates AIRFLOW_HOME, when it is imported: so before any test module is."""
+    for name in list(os.environ):
+        if name.startswith(("AIRFLOW_", "DAGCALL_")):
+            del os.environ[name]
+    home = tempfile.mkdtemp(prefix="dagcall-tests-")
+    owner = os.getpid()
+    # Workers are forked from this process: one that ends normally must not take the folder with it.
+    atexit.register(lambda: os.getpid() == owner and shutil.rmtree(home, ignore_errors=True))
+    os.environ["AIRFLOW_HOME"] = home
+    os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+
+
+make_airflow_private()
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` selects by mark
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks each test with its folder's name, and runs the quick tiers first."""
+    tests = Path(__file__).parent
+    tiers: dict[pytest.Item, int] = {}
+    for item in items:
+        folder = item.path.relative_to(tests).parts[0] if item.path.is_relative_to(tests) else ""
+        if folder not in TIERS:
+            raise pytest.UsageError(f"{item.nodeid}: a test lies in one of tests/{{{','.join(TIERS)}}}")
+        item.add_marker(folder)
+        tiers[item] = TIERS.index(folder)
+    items.sort(key=tiers.__getitem__)
+
+
+def fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """CI is where everything can run: a test that does not run there runs nowhere."""
+    if os.environ.get("CI") and report.outcome == "skipped" and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"{reason} (CI is set, where a skipped test counts as failed)"
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    fail_if_skipped(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    fail_if_skipped(report)
+    return report

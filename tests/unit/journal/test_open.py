@@ -1,0 +1,40 @@
+"""Which journal a URL means."""
+
+from pathlib import Path
+
+import pytest
+
+from dagcall.errors import JournalUrlError
+from dagcall.journal.memory import MemoryJournal
+from dagcall.journal.open import open_journal
+from dagcall.journal.sqlite import SqliteJournal
+
+
+def test_sqlite_takes_the_path_as_it_stands() -> None:
+    journal = open_journal("sqlite:////var/lib/a%20b/j?.db")
+    assert isinstance(journal, SqliteJournal)
+    assert journal.path == Path("/var/lib/a%20b/j?.db")
+
+
+def test_memory() -> None:
+    assert isinstance(open_journal("memory:"), MemoryJournal)
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("sqlite:///relative.db", "four slashes"),
+        ("sqlite:////", "four slashes"),
+        ("sqlite:", "four slashes"),
+        ("postgresql://me:secret@host/db", "later release"),
+        ("postgresql+asyncpg://me:secret@host/db", "later release"),
+        ("mysql://me:secret@host/db", "kind 'mysql'"),
+        ("memory:x", "kind 'memory'"),
+        ("/var/lib/journal.db", "without a scheme"),
+        ("", "without a scheme"),
+    ],
+)
+def test_others_are_refused_without_repeating_them(url: str, why: str) -> None:
+    with pytest.raises(JournalUrlError, match=why) as raised:
+        open_journal(url)
+    assert "secret" not in str(raised.value)
