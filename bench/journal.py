@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import uvloop
+
 from dagcall.journal.open import open_journal
 from dagcall.model.events import AttemptEnded, EndKind, RunAccepted, XComItem
 from dagcall.model.ids import RunKey

@@ -19,7 +19,8 @@ import uvicorn
 from dagcall.client import Client
 from dagcall.compose import Settings, compose
 from dagcall.errors import Unavailable
-from dagcall.server.app import ServerSettings, create_app
+from dagcall.server.app import create_app
+from dagcall.server.settings import ServerSettings
 
 _START_LIMIT = 180.0
 
@@ -86,18 +87,25 @@ class Engine(Client):
         coordinator = compose(self._settings)
         app = create_app(coordinator, ServerSettings(host="127.0.0.1", port=80))
         http = uvicorn.Server(
-            uvicorn.Config(app, uds=self._path, log_config=None, access_log=False, lifespan="off", timeout_keep_alive=600)
+            uvicorn.Config(
+                app, uds=self._path, log_config=None, access_log=False, lifespan="off", timeout_keep_alive=600
+            )
         )
         http.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
         try:
             await coordinator.start()
             await coordinator.load()
             serving = asyncio.ensure_future(http.serve())
-            while not http.started and not serving.done():
-                await asyncio.sleep(0.005)
+            await _started(http, serving)
             self._ready.set()
             await self._stop.wait()
             http.should_exit = True
             await serving
         finally:
             await coordinator.stop()
+
+
+async def _started(http: uvicorn.Server, serving: "asyncio.Future[None]") -> None:
+    """uvicorn has a flag for this and nothing to wait for."""
+    while not http.started and not serving.done():  # noqa: ASYNC110
+        await asyncio.sleep(0.005)

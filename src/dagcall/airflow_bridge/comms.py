@@ -194,7 +194,9 @@ class WorkerComms:
 
     def ti_count(self, msg: sdk.GetTICount) -> Any:
         return sdk.TICount(
-            count=self.ask("ti_count", msg.dag_id, msg.run_ids or [], msg.task_ids or [], _strings(msg.states), msg.map_index)
+            count=self.ask(
+                "ti_count", msg.dag_id, msg.run_ids or [], msg.task_ids or [], _strings(msg.states), msg.map_index
+            )
         )
 
     def dag_run_state(self, msg: sdk.GetDagRunState) -> Any:
@@ -248,7 +250,7 @@ _HANDLERS: dict[type, Callable[[WorkerComms, Any], Any]] = {
     sdk.GetPreviousTI: WorkerComms.previous_ti,
     sdk.MaskSecret: WorkerComms.nothing,
     sdk.ResendLoggingFD: WorkerComms.nothing,
-    **{message: WorkerComms.finish for message in _TERMINAL},
+    **dict.fromkeys(_TERMINAL, WorkerComms.finish),
 }
 
 

@@ -34,7 +34,10 @@ def of_dag(dag: DAG) -> Iterator[Refusal]:
         yield Refusal(None, "deadline", "deadline alerts are not supported yet; callers have `timeout=`")
     if conf.get("core", "default_impersonation", fallback=None):
         yield Refusal(None, "default_impersonation", "tasks run as the user of the server")
-    for limit, default in (("max_active_tasks", "max_active_tasks_per_dag"), ("max_active_runs", "max_active_runs_per_dag")):
+    for limit, default in (
+        ("max_active_tasks", "max_active_tasks_per_dag"),
+        ("max_active_runs", "max_active_runs_per_dag"),
+    ):
         if getattr(dag, limit) != conf.getint("core", default):
             yield Refusal(None, limit, "limits across tasks and runs are not enforced yet; remove it for calls")
     for task in dag.tasks:
@@ -78,12 +81,20 @@ _TASK_CHECKS: tuple[tuple[str, Callable[[Operator], bool], str], ...] = (
     ("pool", lambda task: task.pool != "default_pool", "pools are not enforced yet"),
     ("pool_slots", lambda task: task.pool_slots != 1, "pools are not enforced yet"),
     ("max_active_tis_per_dag", lambda task: task.max_active_tis_per_dag is not None, "the limit is not enforced yet"),
-    ("max_active_tis_per_dagrun", lambda task: task.max_active_tis_per_dagrun is not None, "the limit is not enforced yet"),
+    (
+        "max_active_tis_per_dagrun",
+        lambda task: task.max_active_tis_per_dagrun is not None,
+        "the limit is not enforced yet",
+    ),
     ("outlets", lambda task: bool(task.outlets), "asset events are not recorded yet"),
     ("inlets", lambda task: bool(task.inlets), "asset events are not recorded yet"),
     ("deferrable", _is_set("deferrable"), "there is no triggerer yet; set deferrable=False"),
     ("start_from_trigger", _is_set("start_from_trigger"), "there is no triggerer yet"),
-    ("mode='reschedule'", lambda task: _attribute(task, "mode") == "reschedule", "rescheduling is not supported yet; use mode='poke'"),
+    (
+        "mode='reschedule'",
+        lambda task: _attribute(task, "mode") == "reschedule",
+        "rescheduling is not supported yet; use mode='poke'",
+    ),
     (
         "mapped task group",
         lambda task: task.get_closest_mapped_task_group() is not None,

@@ -26,6 +26,8 @@ from airflow.sdk.bases.operator import BaseOperator
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.sdk.definitions.param import Param, ParamsDict
 
+_getsignal = sys.modules["_signal"].getsignal
+"""`signal.getsignal` without the conversion to an enum, which costs more than the rest of `restore` together."""
 _SIGNALS = tuple(sorted(set(signal.valid_signals()) - {signal.SIGKILL, signal.SIGSTOP}))
 _SHARED_TYPES = (
     type,
@@ -36,7 +38,9 @@ _SHARED_TYPES = (
     logging.Logger,
 )
 _IMMUTABLE_TYPES = (str, bytes, int, float, complex, bool, type(None), frozenset, *_SHARED_TYPES)
-_NOT_COPIED = frozenset({"dag", "_dag", "task_group", "_log", "_cached_logger", "upstream_task_ids", "downstream_task_ids"})
+_NOT_COPIED = frozenset(
+    {"dag", "_dag", "task_group", "_log", "_cached_logger", "upstream_task_ids", "downstream_task_ids"}
+)
 
 
 class Baseline:
@@ -54,7 +58,7 @@ class Baseline:
         self._filters = list(warnings.filters)
         root = logging.getLogger()
         self._root_logger = (root.level, list(root.handlers))
-        self._handlers = {signum: signal.getsignal(signum) for signum in _SIGNALS}
+        self._handlers = [(int(signum), _getsignal(signum)) for signum in _SIGNALS]
         self._hooks = (sys.excepthook, threading.excepthook)
         self._threads = self._count_threads()
         self._descriptors = self._list_descriptors()
@@ -62,8 +66,8 @@ class Baseline:
     def restore(self) -> None:
         """Put everything back. Cheap when nothing was touched."""
         signal.setitimer(signal.ITIMER_REAL, 0)
-        for signum, handler in self._handlers.items():
-            if signal.getsignal(signum) is not handler:
+        for signum, handler in self._handlers:
+            if _getsignal(signum) != handler:
                 signal.signal(signum, handler if handler is not None else signal.SIG_DFL)
         if os.environ._data != self._environ_bytes:  # type: ignore[attr-defined]
             for name in set(os.environ) - self._environ.keys():
@@ -96,13 +100,13 @@ class Baseline:
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
             return "a child process left running"
-        left = self._list_descriptors() - self._descriptors
-        if left:
+        now = self._list_descriptors()
+        if now - self._descriptors:
             gc.collect()  # a file object in a reference cycle is not a leak yet
-            left = self._list_descriptors() - self._descriptors
-        if left:
+            now = self._list_descriptors()
+        if left := now - self._descriptors:
             return f"{len(left)} descriptor(s) left open"
-        if not self._descriptors <= self._list_descriptors():
+        if self._descriptors - now:
             return "descriptors of the worker were closed"
         return None
 
@@ -117,11 +121,23 @@ class Baseline:
     @staticmethod
     def _count_threads() -> int:
         # The kernel's count: native threads of C libraries are invisible to `threading`.
-        return len(os.listdir("/proc/self/task"))
+        return os.stat("/proc/self/task").st_nlink
 
     @staticmethod
     def _list_descriptors() -> frozenset[str]:
         return frozenset(os.listdir("/proc/self/fd"))
+
+
+class _Memo(dict[int, Any]):
+    """A memo for `copy.deepcopy` on top of one that is shared and must stay as it is."""
+
+    def __init__(self, shared: dict[int, Any]) -> None:
+        super().__init__()
+        self._shared = shared
+
+    def get(self, key: int, default: Any = None) -> Any:
+        value = dict.get(self, key, self)
+        return self._shared.get(key, default) if value is self else value
 
 
 class Pristine:
@@ -146,7 +162,13 @@ class Pristine:
         self._dag_attributes = {
             dag.dag_id: {
                 name: self._copy(getattr(dag, name))
-                for name in ("default_args", "user_defined_macros", "user_defined_filters", "jinja_environment_kwargs", "tags")
+                for name in (
+                    "default_args",
+                    "user_defined_macros",
+                    "user_defined_filters",
+                    "jinja_environment_kwargs",
+                    "tags",
+                )
                 if getattr(dag, name, None)
             }
             for dag in dags.values()
@@ -176,7 +198,7 @@ class Pristine:
     def _copy(self, value: Any) -> Any:
         if not value and type(value) in (list, dict, set):
             return type(value)()
-        return copy.deepcopy(value, dict(self._memo))
+        return copy.deepcopy(value, _Memo(self._memo))
 
     def _mutable_attributes(self, task: Any) -> list[tuple[str, Any]]:
         """Names and own, untouched copies of attributes to hand out copies of."""
@@ -185,7 +207,9 @@ class Pristine:
             if name in _NOT_COPIED or id(value) in self._memo or _is_immutable(value):
                 continue
             try:
-                found.append((name, _fresh_params(value, self._memo) if isinstance(value, ParamsDict) else self._copy(value)))
+                found.append(
+                    (name, _fresh_params(value, self._memo) if isinstance(value, ParamsDict) else self._copy(value))
+                )
             except Exception:
                 continue  # holds a lock, a socket or the like: cannot be copied, so it is shared, as a global is
         return found
@@ -218,7 +242,7 @@ def _fresh_params(params: ParamsDict, memo: dict[int, Any]) -> ParamsDict:
         clone = object.__new__(type(param))
         clone.__dict__.update(param.__dict__)
         if not _is_immutable(param.value):
-            clone.value = copy.deepcopy(param.value, dict(memo))
+            clone.value = copy.deepcopy(param.value, _Memo(memo))
         fresh[name] = clone
     result = ParamsDict(suppress_exception=params.suppress_exception)
     result.update(fresh) if fresh else None

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from dagcall.coordinator.api import ImportErrorInfo
 from dagcall.coordinator.params import ParamsValidator
-from dagcall.errors import DagBroken, DagNotFound, DagcallError, Loading
+from dagcall.errors import DagBroken, DagcallError, DagNotFound, Loading
 from dagcall.model.plan import DagPlan
 from dagcall.workers.base import Code, Workers
 
@@ -48,7 +48,9 @@ class Served:
 class Catalog:
     """Implements `api.CatalogView`."""
 
-    def __init__(self, folder: str, workers: Workers, now: Callable[[], float], release: Callable[[Code], None]) -> None:
+    def __init__(
+        self, folder: str, workers: Workers, now: Callable[[], float], release: Callable[[Code], None]
+    ) -> None:
         self._folder = folder
         self._workers = workers
         self._now = now

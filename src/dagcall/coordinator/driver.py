@@ -274,4 +274,3 @@ class Driver:
         for attempt in list(self._attempts.values()):
             self._drop(attempt, "the run has ended")
         self._around.on_ended(self.run, self)
-

@@ -37,7 +37,8 @@ class ParamsValidator:
                 value = schema.get("default")
             if validator is not None:
                 problems.extend(
-                    ParamProblem(_path(name, error.absolute_path), error.message) for error in validator.iter_errors(value)
+                    ParamProblem(_path(name, error.absolute_path), error.message)
+                    for error in validator.iter_errors(value)
                 )
         if problems:
             raise InvalidParams(dag_id=self._dag_id, errors=tuple(problems))

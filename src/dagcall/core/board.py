@@ -40,7 +40,7 @@ class Board:
         self.dirty: dict[TaskRun, None] = {}
         """Tasks to judge (again); ordered, so that a replay gives the same attempt numbers."""
         self.setback = False
-        """Some instance ended other than with success."""
+        """Something ended that can make a failure certain: other than with success, or a branch that skips no more."""
         self._event: Event | None = None
         self._carried = False
 
@@ -161,9 +161,10 @@ class Board:
             self.watched_open -= task.watched
         for affected in task.affects:
             self.dirty[affected] = None
-        if state is not TaskState.SUCCESS:
+        if state is not TaskState.SUCCESS or task.task.can_skip_downstream:
             self.setback = True
-            self.any_bad = self.any_bad or state is not TaskState.SKIPPED
+        if state is TaskState.FAILED or state is TaskState.UPSTREAM_FAILED:
+            self.any_bad = True
 
     def record_task(self, ti: TaskInstance) -> None:
         """Tell the state of an instance. `none` and `queued` are not told, but for a retry that became due."""

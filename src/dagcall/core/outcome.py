@@ -54,7 +54,7 @@ class Watch:
             self.begin(())  # all results were skipped: the run's own final state is the answer
             board.setback = True
             return self.decide()
-        # Only bad ends make a failure certain, and only a step with a bad or skipped end can complete one.
+        # Only bad ends make a failure certain, and the success of an ordinary task never completes one.
         if not board.any_bad or not (board.setback or not board.unfinished):
             return None
         forecast = Forecast(board.tasks, self._plan.fail_fast)

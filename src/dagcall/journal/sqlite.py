@@ -91,7 +91,7 @@ class SqliteJournal:
         await self._write(plan)
 
     async def delete(self, key: RunKey) -> bool:
-        return await self._write(key)
+        return bool(await self._write(key))
 
     async def get_plan(self, dag_id: str, version: str) -> DagPlan | None:
         return await self._read(self._get_plan, dag_id, version)
@@ -121,10 +121,10 @@ class SqliteJournal:
     def _not_open(self) -> JournalError:
         return JournalError(f"journal {self.path}: not open ({self._state})")
 
-    async def _write(self, work: DagPlan | RunKey) -> bool:
+    async def _write(self, work: DagPlan | RunKey) -> bool | None:
         if self._state != "open":
             raise self._not_open()
-        future: asyncio.Future[bool] = self._loop.create_future()
+        future: asyncio.Future[bool | None] = self._loop.create_future()
         self._writer.put(Entry(work, False, future))
         return await future
 
@@ -198,6 +198,6 @@ def _settle(outcomes: list[Outcome]) -> None:
         if future.done():  # cancelled by whoever waited
             continue
         if error is None:
-            future.set_result(done)  # type: ignore[arg-type] # append's waiters are promised no value
+            future.set_result(done)  # type: ignore[arg-type] # None for a batch's waiter
         else:
             future.set_exception(error)

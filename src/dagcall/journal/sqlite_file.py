@@ -19,6 +19,9 @@ APPLICATION_ID: Final = 0x64616763
 BUSY_TIMEOUT: Final = 5.0
 """Seconds to wait for somebody else's lock, such as a backup or a `sqlite3` shell."""
 
+_SMALLEST_DATABASE: Final = 512
+"""Bytes, one page of the smallest size. SQLite takes a smaller file for an empty one, and overwrites it."""
+
 _SQL = files("dagcall.journal") / "sql" / "sqlite"
 _SCHEMA: Final = tuple(
     step.read_text() for step in sorted((_SQL / "schema").iterdir(), key=lambda step: step.name) if step.is_file()
@@ -52,6 +55,8 @@ def connect_writer(path: Path) -> sqlite3.Connection:
 
     Raises `sqlite3.Error`, `OSError`, `JournalError`.
     """
+    if 0 < path.stat().st_size < _SMALLEST_DATABASE:
+        raise JournalCorrupt(f"{path} is no journal, it has a few bytes of something else: give --journal another file")
     connection = _connect(path)
     try:
         if _number(connection, "PRAGMA application_id") != APPLICATION_ID:

@@ -62,14 +62,14 @@ class Entry(NamedTuple):
     work: Batch | DagPlan | RunKey
     """A batch to append, a plan to put, or the key of a run to delete."""
     power: bool
-    future: asyncio.Future[None] | asyncio.Future[bool]
+    future: asyncio.Future[None] | asyncio.Future[bool | None]
 
 
 class Outcome(NamedTuple):
-    """What became of an entry: `done` is whether there was something to delete (True for the others)."""
+    """What became of an entry. `done`: whether there was something to delete; None for the others."""
 
     entry: Entry
-    done: bool
+    done: bool | None = None
     error: DagcallError | None = None
 
 
@@ -152,7 +152,7 @@ class SqliteWriter:
             if not isinstance(error, JournalError | sqlite3.Error):
                 log.exception("journal %s: a group of %d entries failed", self._path, len(group))
             # One exception for each: a future's waiter adds its own traceback to it.
-            return [Outcome(entry, False, self._failure(error)) for entry in group]
+            return [Outcome(entry, error=self._failure(error)) for entry in group]
 
     def _failure(self, error: Exception) -> JournalError:
         if isinstance(error, JournalError):
@@ -180,8 +180,8 @@ class SqliteWriter:
             else:
                 return Outcome(entry, self._delete(work))
         except DagcallError as refused:
-            return Outcome(entry, False, refused)
-        return Outcome(entry, True)
+            return Outcome(entry, error=refused)
+        return Outcome(entry)
 
     def _append(self, batch: Batch) -> None:
         head = batch.head

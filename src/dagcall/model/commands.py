@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dagcall.model.events import ErrorInfo, Event, RejectInfo, RetryDue, RunTimedOut
-from dagcall.model.ids import TaskKey
 from dagcall.model.states import OutcomeKind, RunState, TaskState
 
 

@@ -18,7 +18,8 @@ import uvicorn
 from dagcall.compose import Settings, airflow_home, compose
 from dagcall.coordinator.coordinator import Coordinator
 from dagcall.errors import ConfigError, DagcallError
-from dagcall.server.app import ServerSettings, create_app
+from dagcall.server.app import create_app
+from dagcall.server.settings import ServerSettings
 from dagcall.workers import processes
 
 log = logging.getLogger("dagcall.server")

@@ -90,7 +90,9 @@ class JournalSuite:
 
     def test_what_was_appended_reads_back_equal(self, tmp_path: Path) -> None:
         async def test(journal: Journal) -> None:
-            head = head_for(conf=b'{"city": "Z\xc3\xbcrich"}', note="n", caller="me", idempotency_key="k", logical_date=5.5)
+            head = head_for(
+                conf=b'{"city": "Z\xc3\xbcrich"}', note="n", caller="me", idempotency_key="k", logical_date=5.5
+            )
             first = first_batch(head)
             end = AttemptEnded(
                 attempt=1,

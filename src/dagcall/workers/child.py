@@ -6,12 +6,14 @@ retired, instead of reused, when the runtime cannot vouch for that, and it refus
 
 import os
 from collections.abc import Callable
-from contextlib import suppress
 
 from dagcall.workers import processes
 from dagcall.workers.channel import Channel, ConnectionLost
 from dagcall.workers.frames import Idle, Start
 from dagcall.workers.runtime import TaskRuntime
+
+LOST_CONNECTION = 71
+"""Exit code of a worker that cannot reach the coordinator any more while it holds a task (`EX_OSERR` of sysexits.h)."""
 
 Entry = Callable[[], None]
 
@@ -24,11 +26,17 @@ def serve(channel: Channel, runtime: TaskRuntime) -> None:
     os.setsid()
     runtime.prepare(channel)
     retire: str | None = None
-    with suppress(ConnectionLost):
-        while retire is None:
+    while retire is None:
+        try:
             message = channel.receive()
-            if not isinstance(message, Start):
-                continue
+        except ConnectionLost:
+            break
+        if not isinstance(message, Start):
+            continue
+        try:
             retire = runtime.run(message)
             channel.send(Idle(message.attempt, message.epoch, retire))
+        except ConnectionLost:
+            processes.kill_family(os.getpid(), keep_root=True)
+            os._exit(LOST_CONNECTION)
     processes.kill_family(os.getpid(), keep_root=True)

@@ -222,14 +222,13 @@ class Fleet:
             "folder": self._folder,
         }
         side.stdin.write(json.dumps(bootstrap).encode() + b"\n")
-        ended = asyncio.ensure_future(side.wait())
+        ended = asyncio.create_task(side.wait())
         try:
-            done, _ = await asyncio.wait(
-                {self._root_ready, ended}, timeout=ROOT_START_LIMIT, return_when=asyncio.FIRST_COMPLETED
-            )
+            waited: set[asyncio.Future[Any]] = {self._root_ready, ended}
+            await asyncio.wait(waited, timeout=ROOT_START_LIMIT, return_when=asyncio.FIRST_COMPLETED)
         finally:
             ended.cancel()
-        if self._root_ready not in done:
+        if not self._root_ready.done():
             raise Unavailable("Airflow could not be imported by the zygote process; its message is on standard error")
         return self._root_ready.result()
 

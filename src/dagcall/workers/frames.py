@@ -198,8 +198,8 @@ FromProcess = Hello | Ready | Files | Exited | Loaded | Pushed | Ended | Idle | 
 ToProcess = ListFiles | ForkLoader | ForkZygote | ForkWorker | Start | Reply
 
 _encoder = msgspec.msgpack.Encoder()
-_from_process = msgspec.msgpack.Decoder(FromProcess)
-_to_process = msgspec.msgpack.Decoder(ToProcess)
+_from_process: msgspec.msgpack.Decoder[FromProcess] = msgspec.msgpack.Decoder(FromProcess)
+_to_process: msgspec.msgpack.Decoder[ToProcess] = msgspec.msgpack.Decoder(ToProcess)
 
 
 class ProtocolError(Exception):

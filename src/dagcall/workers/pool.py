@@ -20,6 +20,7 @@ from dagcall.errors import Unavailable
 from dagcall.model.plan import DagPlan
 from dagcall.workers import processes
 from dagcall.workers.base import Code, Job
+from dagcall.workers.connection import Connection
 from dagcall.workers.fleet import FileZygote, Fleet, LoadedFile
 from dagcall.workers.frames import Dependency
 from dagcall.workers.worker import State, Worker
@@ -262,7 +263,7 @@ class WorkerPool:
         ident, answer = self._fleet.fork_worker(code.zygote)
         answer.add_done_callback(lambda future: self._on_spawned(code, ident, future))
 
-    def _on_spawned(self, code: LoadedCode, ident: int, answer: "asyncio.Future[tuple[object, int]]") -> None:
+    def _on_spawned(self, code: LoadedCode, ident: int, answer: "asyncio.Future[tuple[Connection, int]]") -> None:
         code.starting -= 1
         if answer.cancelled() or answer.exception() is not None:
             self._alive -= 1
@@ -275,7 +276,7 @@ class WorkerPool:
         connection, pid = answer.result()
         worker = Worker(
             ident,
-            connection,  # type: ignore[arg-type]
+            connection,
             pid,
             on_idle=lambda worker, retire: self._on_idle(code, worker, retire),
             on_dead=lambda worker: self._on_dead(code, worker),
@@ -326,7 +327,9 @@ class WorkerPool:
             return code
         if zygote.loaded.version != code.version:
             self._fleet.close_zygote(zygote)
-            self._fail_waiting(code, "the process that held this version of the DAG file died, and the file has changed")
+            self._fail_waiting(
+                code, "the process that held this version of the DAG file died, and the file has changed"
+            )
             return code
         code.zygote = zygote
         zygote.on_lost = lambda: self._on_zygote_lost(code, zygote)

@@ -15,6 +15,7 @@ from enum import Enum, auto
 
 from dagcall.workers import processes
 from dagcall.workers.base import Job
+from dagcall.workers.child import LOST_CONNECTION
 from dagcall.workers.connection import Connection
 from dagcall.workers.frames import Ask, Ended, FromProcess, Idle, Pushed, Reply, Start
 
@@ -120,7 +121,9 @@ class Worker:
         self._timers.append(self._loop.call_later(STOP_GRACE, self.kill))
 
     def _hard_limit_passed(self, limit: float) -> None:
-        self._terminate("AirflowTaskTimeout", f"still running {HARD_LIMIT_GRACE:g} s after its execution_timeout of {limit:g} s")
+        self._terminate(
+            "AirflowTaskTimeout", f"still running {HARD_LIMIT_GRACE:g} s after its execution_timeout of {limit:g} s"
+        )
 
     def _on_frame(self, frame: FromProcess) -> None:
         job = self._job
@@ -214,6 +217,8 @@ def describe_exit(status: int) -> str:
     """An exit status (negative: a signal) in words that help."""
     if status == 0:
         return "its process ended itself with exit code 0 in the middle of the task (os._exit?)"
+    if status == LOST_CONNECTION:
+        return "its process lost its connection to the server in the middle of the task (did it close all descriptors?)"
     if status > 0:
         return f"its process ended with exit code {status} in the middle of the task"
     name = f"signal {-status}"

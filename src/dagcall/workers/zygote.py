@@ -16,6 +16,7 @@ import select
 import signal
 import sys
 from contextlib import suppress
+from functools import partial
 from typing import NoReturn, assert_never
 
 from dagcall.workers import child, processes
@@ -93,11 +94,11 @@ class Zygote:
                     case ListFiles():
                         channel.send(Files(message.ident, self._runtime.list_files()))
                     case ForkLoader():
-                        self._fork(message.ident, lambda m=message: self._load_only(m.ident, m.path))
+                        self._fork(message.ident, partial(self._load_only, message.ident, message.path))
                     case ForkZygote():
-                        self._fork(message.ident, lambda m=message: self._serve_file(m.ident, m.path))
+                        self._fork(message.ident, partial(self._serve_file, message.ident, message.path))
                     case ForkWorker():
-                        self._fork(message.ident, lambda m=message: self._become_worker(m.ident))
+                        self._fork(message.ident, partial(self._become_worker, message.ident))
                     case Start() | Reply():
                         raise ConnectionLost("a zygote was sent a worker's message")
                     case _:

@@ -4,8 +4,6 @@ from typing import get_args
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from dagcall.errors import JournalCorrupt, JournalError
 from dagcall.journal.encoding import (
@@ -18,7 +16,7 @@ from dagcall.journal.encoding import (
     encode_plan,
     encode_record,
 )
-from dagcall.model.events import AttemptEnded, AttemptStarted, EndKind, Event, RunAccepted
+from dagcall.model.events import AttemptEnded, AttemptStarted, EndKind, Event
 from dagcall.model.ids import RunKey
 from dagcall.model.plan import DagPlan
 from dagcall.model.records import JournalRecord
@@ -31,17 +29,14 @@ def test_every_event_has_a_stored_name() -> None:
     assert len(set(EVENT_KINDS.values())) == len(EVENT_KINDS)
 
 
-@given(st.one_of([st.from_type(event) for event in EVENT_KINDS]))
-def test_events_read_back_equal(event: Event) -> None:
-    assert decode_event(encode_event(event)) == event
-
-
 def test_a_stored_event_of_this_version_stays_readable() -> None:
     """Bytes written once and for all: changing the encoding without a new version fails here."""
     stored = bytes.fromhex(
-        "9301ac72756e5f616363657074656483a66461675f6964a473686f70a672756e5f6964a27231ac706c616e5f76657273696f6ea27631"
+        "9301af617474656d70745f7374617274656484a7617474656d707407a565706f636802a8686f73746e616d65a168a370696403"
     )
-    assert decode_event(stored) == RunAccepted("shop", "r1", "v1")
+    event = AttemptStarted(7, 2, "h", 3)
+    assert decode_event(stored) == event
+    assert encode_event(event) == stored
 
 
 def test_fields_that_are_missing_get_their_default_and_unknown_ones_are_skipped() -> None:
@@ -62,7 +57,13 @@ def test_a_newer_version_is_refused_with_what_to_do() -> None:
 
 @pytest.mark.parametrize(
     "stored",
-    [b"", b"\xc1", b"\x93\x01", msgspec.msgpack.encode([1, "nothing", {}]), msgspec.msgpack.encode([1, "retry_due", {}])],
+    [
+        b"",
+        b"\xc1",
+        b"\x93\x01",
+        msgspec.msgpack.encode([1, "nothing", {}]),
+        msgspec.msgpack.encode([1, "retry_due", {}]),
+    ],
 )
 def test_what_no_version_wrote_is_corrupt(stored: bytes) -> None:
     with pytest.raises(JournalCorrupt):

@@ -1,0 +1,102 @@
+"""Request bodies as Airflow takes them: strict, with FastAPI's errors."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.requests import Request
+
+from dagcall.errors import NotSupported
+from dagcall.server.api_v2.query import invalid
+from dagcall.server.problems import AirflowError
+from dagcall.server.requests import decode_json, read_body
+from dagcall.server.times import parse_aware_time, parse_time
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """`TriggerDAGRunPostBody`. Times: seconds since the epoch."""
+
+    dag_run_id: str | None
+    logical_date: float | None
+    run_after: float | None
+    note: str | None
+    conf: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Patch:
+    """`DAGRunPatchBody`."""
+
+    state: str | None
+    note_given: bool
+
+
+_TRIGGER_FIELDS = (
+    "dag_run_id",
+    "data_interval_start",
+    "data_interval_end",
+    "logical_date",
+    "run_after",
+    "conf",
+    "note",
+    "partition_key",
+)
+
+
+async def read_trigger(request: Request, limit: int) -> Trigger:
+    body = await _read(request, limit, _TRIGGER_FIELDS)
+    if "logical_date" not in body:
+        raise invalid("body", "logical_date", "missing", "Field required", body)
+    for name in ("data_interval_start", "data_interval_end", "partition_key"):
+        if body.get(name) is not None:
+            raise NotSupported(f"dagcall does not support {name}: its runs have no data interval and no partition.")
+    conf = body.get("conf")
+    if not isinstance(conf, dict | None):
+        raise invalid("body", "conf", "dict_type", "Input should be a valid dictionary", conf)
+    return Trigger(
+        dag_run_id=_text(body, "dag_run_id"),
+        logical_date=_time(body, "logical_date", aware=True),
+        run_after=_time(body, "run_after", aware=False),
+        note=_text(body, "note"),
+        conf=conf or {},
+    )
+
+
+async def read_patch(request: Request, limit: int) -> Patch:
+    body = await _read(request, limit, ("state", "note"))
+    state = _text(body, "state")
+    if state not in (None, "queued", "success", "failed"):
+        raise invalid("body", "state", "enum", "Input should be 'queued', 'success' or 'failed'", state)
+    _text(body, "note")
+    return Patch(state, "note" in body)
+
+
+async def _read(request: Request, limit: int, known: tuple[str, ...]) -> dict[str, Any]:
+    raw = await read_body(request, limit)
+    if not raw:
+        raise AirflowError(422, [{"type": "missing", "loc": ["body"], "msg": "Field required", "input": None}])
+    body = decode_json(raw)
+    if not isinstance(body, dict):
+        message = "Input should be a valid dictionary or object to extract fields from"
+        raise AirflowError(422, [{"type": "model_attributes_type", "loc": ["body"], "msg": message, "input": body}])
+    for name in body:
+        if name not in known:
+            raise invalid("body", name, "extra_forbidden", "Extra inputs are not permitted", body[name])
+    return body
+
+
+def _text(body: dict[str, Any], name: str) -> str | None:
+    value = body.get(name)
+    if not isinstance(value, str | None):
+        raise invalid("body", name, "string_type", "Input should be a valid string", value)
+    return value
+
+
+def _time(body: dict[str, Any], name: str, *, aware: bool) -> float | None:
+    text = _text(body, name)
+    if text is None:
+        return None
+    try:
+        return parse_aware_time(text) if aware else parse_time(text)
+    except (ValueError, OverflowError) as error:
+        raise invalid("body", name, "datetime_parsing", f"Input should be a valid datetime, {error}", text) from None

@@ -1,0 +1,164 @@
+"""dagRuns: trigger, list, get, and the one change of state that exists here, to `failed`: cancelling."""
+
+import time
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from dagcall.coordinator.api import CallRequest
+from dagcall.errors import DagNotFound, NotSupported
+from dagcall.journal.base import HeadQuery
+from dagcall.model.ids import RunKey
+from dagcall.model.records import RunHead
+from dagcall.model.states import RunState
+from dagcall.server.api_v2.bodies import read_patch, read_trigger
+from dagcall.server.api_v2.query import PAGING, AirflowQuery, ranges
+from dagcall.server.api_v2.runs import ALL, check_dag, display_name, find_run
+from dagcall.server.context import Context
+from dagcall.server.policy import Caller
+from dagcall.server.problems import AirflowError, encode
+from dagcall.server.times import duration, iso, iso_or_none
+
+JSON = "application/json"
+
+RUN_TYPES = ("backfill", "scheduled", "manual", "operator_triggered", "asset_triggered", "asset_materialization")
+RUN_STATES = ("queued", "running", "success", "failed")
+
+_ORDER = {
+    name: name
+    for name in ("id", "state", "dag_id", "run_id", "logical_date", "run_after", "start_date", "end_date", "duration")
+} | {"dag_run_id": "run_id"}
+_ORDER_SIGNED = _ORDER | {f"-{name}": f"-{column}" for name, column in _ORDER.items()}
+_TIMES = ("run_after", "logical_date", "start_date", "end_date")
+_QUERY = (*PAGING, *ranges(*_TIMES), "state", "run_type", "run_id_pattern", "dag_id_pattern")
+
+_SOON = 1.0
+"""Seconds. How far `run_after` may lie ahead and still mean now: clocks of callers differ."""
+
+
+async def trigger(context: Context, request: Request, caller: Caller) -> Response:
+    dag_id = request.path_params["dag_id"]
+    body = await read_trigger(request, context.settings.body_limit)
+    if body.run_after is not None and body.run_after > time.time() + _SOON:
+        raise NotSupported("dagcall does not support a run_after in the future: its runs start when they are called.")
+    try:
+        view = await context.coordinator.call(
+            CallRequest(
+                dag_id=dag_id,
+                conf=body.conf,
+                run_id=body.dag_run_id,
+                caller=caller.name,
+                logical_date=body.logical_date,
+                run_after=body.run_after,
+                note=body.note,
+                triggered_by="ui" if "referer" in request.headers else "rest_api",
+                traceparent=request.headers.get("traceparent"),
+            )
+        )
+    except DagNotFound:
+        raise AirflowError(404, f"Dag with dag_id: '{dag_id}' not found") from None
+    return _one(context, view.head)
+
+
+async def list_runs(context: Context, request: Request, caller: Caller) -> Response:
+    dag_id = request.path_params["dag_id"]
+    query = AirflowQuery(request, _QUERY, context.coordinator.settings)
+    heads, total = await context.coordinator.list_runs(
+        head_query(query, dag_id, [_ORDER_SIGNED[name] for name in query.order_by(_ORDER, ("id",))])
+    )
+    if total == 0 and dag_id != ALL:
+        check_dag(context, dag_id)
+    names = {one: display_name(context, one) for one in {head.key.dag_id for head in heads}}
+    document = {
+        "dag_runs": [run_document(head, names[head.key.dag_id]) for head in heads],
+        "total_entries": total,
+        "total_entries_limit": None,
+        "next_cursor": None,
+        "previous_cursor": None,
+    }
+    return Response(encode(document), media_type=JSON)
+
+
+def head_query(query: AirflowQuery, dag_id: str, order_by: list[str]) -> HeadQuery:
+    """The journal's query for the list of a path and its filters."""
+    states = query.states("state", (*RUN_STATES, "none"))
+    run_types = query.states("run_type", (*RUN_TYPES, "none"), "run type")
+    return HeadQuery(
+        dag_ids=None if dag_id == ALL else frozenset({dag_id}),
+        states=None if states is None else frozenset(RunState(state) for state in states if state != "none"),
+        run_types=None if run_types is None else frozenset(run_types),
+        dag_id_pattern=query.one("dag_id_pattern"),
+        run_id_pattern=query.one("run_id_pattern"),
+        run_after=query.time_range("run_after"),
+        logical_date=query.time_range("logical_date"),
+        start_date=query.time_range("start_date"),
+        end_date=query.time_range("end_date"),
+        order_by=order_by,
+        limit=query.limit,
+        offset=query.offset,
+    )
+
+
+async def get_run(context: Context, request: Request, caller: Caller) -> Response:
+    view = await find_run(context, **_names(request))
+    return _one(context, view.head)
+
+
+async def patch_run(context: Context, request: Request, caller: Caller) -> Response:
+    body = await read_patch(request, context.settings.body_limit)
+    view = await find_run(context, **_names(request))
+    if body.note_given:
+        raise NotSupported("dagcall does not support changing a run's note; give it when the run is triggered.")
+    if body.state not in (None, "failed"):
+        raise NotSupported(f"dagcall does not support setting a run to {body.state}; only to failed, which cancels it.")
+    if body.state == "failed" and not view.head.state.is_final:
+        view = await context.coordinator.cancel(view.key, caller.name or "api", "state set to failed")
+    elif body.state == "failed" and view.head.state is not RunState.FAILED:
+        raise NotSupported(
+            f"The run has ended as {view.head.state.value}; dagcall does not change runs that have ended."
+        )
+    return _one(context, view.head)
+
+
+async def delete_run(context: Context, request: Request, caller: Caller) -> Response:
+    await find_run(context, **_names(request))
+    raise NotSupported("dagcall does not support deleting runs.")
+
+
+def _names(request: Request) -> dict[str, str]:
+    return {"dag_id": request.path_params["dag_id"], "run_id": request.path_params["dag_run_id"]}
+
+
+def _one(context: Context, head: RunHead) -> Response:
+    return Response(encode(run_document(head, display_name(context, head.key.dag_id))), media_type=JSON)
+
+
+def run_document(head: RunHead, dag_display_name: str) -> dict[str, Any]:
+    """One entry of a list of runs. There is no data interval without a schedule."""
+    key: RunKey = head.key
+    return {
+        "dag_run_id": key.run_id,
+        "dag_id": key.dag_id,
+        "logical_date": iso_or_none(head.logical_date),
+        "queued_at": iso(head.queued_at),
+        "start_date": iso_or_none(head.start_date),
+        "end_date": iso_or_none(head.end_date),
+        "duration": duration(head.start_date, head.end_date),
+        "data_interval_start": None,
+        "data_interval_end": None,
+        "run_after": iso(head.run_after),
+        "last_scheduling_decision": None,
+        "run_type": head.run_type,
+        "state": head.state.value,
+        "triggered_by": head.triggered_by,
+        "triggering_user_name": head.caller or None,
+        "conf": msgspec.Raw(head.conf),
+        "note": head.note,
+        "dag_versions": [],
+        "bundle_version": head.plan_version,
+        "dag_display_name": dag_display_name,
+        "partition_key": None,
+        "partition_date": None,
+    }

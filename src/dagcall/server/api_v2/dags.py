@@ -1,0 +1,153 @@
+"""dags: list, get, details. A DAG is never paused here, never stale, never scheduled."""
+
+from collections.abc import Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from dagcall.errors import NotSupported
+from dagcall.journal.base import HeadQuery
+from dagcall.model.plan import DagPlan
+from dagcall.model.states import RunState
+from dagcall.server.api_v2.query import PAGING, AirflowQuery
+from dagcall.server.api_v2.runs import check_dag
+from dagcall.server.context import Context
+from dagcall.server.policy import Caller
+from dagcall.server.problems import encode
+from dagcall.server.times import iso_duration, iso_or_none
+
+JSON = "application/json"
+
+BUNDLE = "dags-folder"
+"""Airflow's name for the bundle of the DAGs folder."""
+
+_QUERY = (
+    *PAGING,
+    "tags",
+    "tags_match_mode",
+    "owners",
+    "dag_id_pattern",
+    "dag_display_name_pattern",
+    "exclude_stale",
+    "paused",
+    "has_import_errors",
+)
+_KEYS: dict[str, Callable[[DagPlan], Any]] = {
+    "dag_id": lambda plan: plan.dag_id,
+    "dag_display_name": lambda plan: plan.display_name or plan.dag_id,
+}
+
+
+async def list_dags(context: Context, request: Request, caller: Caller) -> Response:
+    catalog = context.coordinator.catalog
+    query = AirflowQuery(request, _QUERY, context.coordinator.settings)
+    tags, owners = set(query.many("tags")), set(query.many("owners"))
+    needs_all = query.states("tags_match_mode", ("any", "all"), "tags_match_mode") == ["all"]
+    by_id, by_name = query.matcher("dag_id_pattern"), query.matcher("dag_display_name_pattern")
+    paused, broken = query.boolean("paused"), query.boolean("has_import_errors")
+    query.boolean("exclude_stale")
+    failing = {error.path for error in catalog.import_errors()}
+    plans = [
+        plan
+        for plan in catalog.plans()
+        if not paused
+        and (broken is None or broken == (plan.relative_fileloc in failing))
+        and (not tags or (tags <= set(plan.tags) if needs_all else tags & set(plan.tags)))
+        and (not owners or owners & set(plan.owners))
+        and by_id(plan.dag_id)
+        and by_name(plan.display_name or plan.dag_id)
+    ]
+    page, total = query.page(plans, _KEYS, ("dag_id",))
+    document = {"dags": [dag_document(plan, failing) for plan in page], "total_entries": total}
+    return Response(encode(document), media_type=JSON)
+
+
+async def get_dag(context: Context, request: Request, caller: Caller) -> Response:
+    return Response(encode(dag_document(*_find(context, request))), media_type=JSON)
+
+
+async def get_dag_details(context: Context, request: Request, caller: Caller) -> Response:
+    plan, failing = _find(context, request)
+    running = HeadQuery(dag_ids=frozenset({plan.dag_id}), states=frozenset({RunState.RUNNING}), limit=0)
+    document = dag_document(plan, failing) | {
+        "catchup": False,
+        "dag_run_timeout": iso_duration(plan.dagrun_timeout),
+        "asset_expression": None,
+        "doc_md": plan.doc_md,
+        "start_date": iso_or_none(plan.start_date),
+        "end_date": iso_or_none(plan.end_date),
+        "is_paused_upon_creation": None,
+        "params": {name: _param(rules) for name, rules in plan.params_schema.get("properties", {}).items()},
+        "render_template_as_native_obj": False,
+        "template_search_path": None,
+        "timezone": "UTC",
+        "last_parsed": None,
+        "default_args": None,
+        "rerun_with_latest_version": None,
+        "owner_links": None,
+        "is_favorite": False,
+        "active_runs_count": (await context.coordinator.list_runs(running))[1],
+        "concurrency": plan.max_active_tasks or 0,
+        "latest_dag_version": None,
+    }
+    return Response(encode(document), media_type=JSON)
+
+
+async def patch_dag(context: Context, request: Request, caller: Caller) -> Response:
+    check_dag(context, request.path_params["dag_id"])
+    raise NotSupported("dagcall does not support pausing: its DAGs are never paused, and run when they are called.")
+
+
+def _find(context: Context, request: Request) -> tuple[DagPlan, set[str]]:
+    check_dag(context, request.path_params["dag_id"])
+    catalog = context.coordinator.catalog
+    return catalog.find(request.path_params["dag_id"]), {error.path for error in catalog.import_errors()}
+
+
+def dag_document(plan: DagPlan, failing: set[str]) -> dict[str, Any]:
+    """`failing`: the files that do not import now."""
+    name = plan.display_name or plan.dag_id
+    return {
+        "dag_id": plan.dag_id,
+        "dag_display_name": name,
+        "is_paused": False,
+        "is_stale": False,
+        "last_parsed_time": None,
+        "last_parse_duration": None,
+        "last_expired": None,
+        "bundle_name": BUNDLE,
+        "bundle_version": plan.version,
+        "relative_fileloc": plan.relative_fileloc,
+        "fileloc": plan.fileloc,
+        "description": plan.description,
+        "timetable_summary": plan.schedule,
+        "timetable_description": None,
+        "timetable_partitioned": False,
+        "timetable_periodic": False,
+        "tags": [{"name": tag, "dag_id": plan.dag_id, "dag_display_name": name} for tag in sorted(plan.tags)],
+        "max_active_tasks": plan.max_active_tasks or 0,
+        "max_active_runs": plan.max_active_runs,
+        "max_consecutive_failed_dag_runs": 0,
+        "has_task_concurrency_limits": False,
+        "has_import_errors": plan.relative_fileloc in failing,
+        "next_dagrun_logical_date": None,
+        "next_dagrun_data_interval_start": None,
+        "next_dagrun_data_interval_end": None,
+        "next_dagrun_run_after": None,
+        "allowed_run_types": None,
+        "owners": list(plan.owners),
+        "is_backfillable": False,
+        "file_token": plan.relative_fileloc,
+    }
+
+
+def _param(rules: dict[str, Any]) -> dict[str, Any]:
+    """A param as Airflow's `Param.dump()` shows it."""
+    schema = {name: rule for name, rule in rules.items() if name not in ("default", "description")}
+    return {
+        "value": rules.get("default"),
+        "schema": schema,
+        "description": rules.get("description"),
+        "source": None,
+    }

@@ -1,0 +1,53 @@
+"""importErrors: list, get."""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from dagcall.coordinator.api import ImportErrorInfo
+from dagcall.server.api_v2.dags import BUNDLE
+from dagcall.server.api_v2.query import PAGING, AirflowQuery
+from dagcall.server.context import Context
+from dagcall.server.policy import Caller
+from dagcall.server.problems import AirflowError, encode
+from dagcall.server.times import iso
+
+JSON = "application/json"
+
+_KEYS = {
+    "id": lambda error: error.id,
+    "import_error_id": lambda error: error.id,
+    "timestamp": lambda error: error.time,
+    "filename": lambda error: error.path,
+    "bundle_name": lambda error: BUNDLE,
+    "stacktrace": lambda error: error.text,
+    "stack_trace": lambda error: error.text,
+}
+
+
+async def list_import_errors(context: Context, request: Request, caller: Caller) -> Response:
+    query = AirflowQuery(request, (*PAGING, "filename_pattern"), context.coordinator.settings)
+    matches = query.matcher("filename_pattern")
+    errors = [error for error in context.coordinator.catalog.import_errors() if matches(error.path)]
+    page, total = query.page(errors, _KEYS, ("id",))
+    document = {"import_errors": [_document(error) for error in page], "total_entries": total}
+    return Response(encode(document), media_type=JSON)
+
+
+async def get_import_error(context: Context, request: Request, caller: Caller) -> Response:
+    error_id = request.path_params["import_error_id"]
+    for error in context.coordinator.catalog.import_errors():
+        if str(error.id) == error_id:
+            return Response(encode(_document(error)), media_type=JSON)
+    raise AirflowError(404, f"The ImportError with import_error_id: `{error_id}` was not found")
+
+
+def _document(error: ImportErrorInfo) -> dict[str, Any]:
+    return {
+        "import_error_id": error.id,
+        "timestamp": iso(error.time),
+        "filename": error.path,
+        "bundle_name": BUNDLE,
+        "stack_trace": error.text,
+    }

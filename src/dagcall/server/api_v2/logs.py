@@ -1,0 +1,118 @@
+"""taskInstances/{task_id}/logs/{try_number}: a try's log file, in Airflow's structured form."""
+
+import asyncio
+import os
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from dagcall.core.instance import TaskInstance
+from dagcall.model.ids import RunKey, TaskKey
+from dagcall.model.states import TaskState
+from dagcall.server.accept import JSON, NDJSON
+from dagcall.server.api_v2.query import AirflowQuery, invalid
+from dagcall.server.api_v2.runs import find_run
+from dagcall.server.context import Context
+from dagcall.server.policy import Caller
+from dagcall.server.problems import AirflowError, encode
+
+_GROUP = {"event": "::group::Log message source details"}
+_END_GROUP = {"event": "::endgroup::"}
+
+_NO_LOG = {
+    TaskState.SKIPPED: "Task was skipped \u2014 no logs available.",
+    TaskState.UPSTREAM_FAILED: "Task did not run because upstream task(s) failed.",
+}
+
+
+async def get_log(context: Context, request: Request, caller: Caller) -> Response:
+    """The whole log up to now. While the try runs the answer names a token, with which what follows can be asked."""
+    names = request.path_params
+    query = AirflowQuery(request, ("map_index", "full_content", "token"), context.coordinator.settings)
+    is_ndjson = _wants_ndjson(request.headers.get("accept", "*/*"))
+    try_number = _number(names["try_number"])
+    map_index = query.integer("map_index", -1, -1)
+    query.boolean("full_content")
+    start = _start(query.one("token"))
+    view = await find_run(context, names["dag_id"], names["dag_run_id"])
+    instance = view.machine.instance(TaskKey(names["task_id"], map_index))
+    # Names that reach the file system are those of a task instance that exists, never the request's own.
+    if instance is None or try_number > instance.try_number:
+        raise AirflowError(404, "TaskInstance not found")
+    if try_number == 0:
+        message = _NO_LOG.get(instance.state, "No logs available for this task.")
+        return _response([_GROUP, _END_GROUP, {"event": message}], None, is_ndjson)
+    is_open = _is_open(instance, try_number)
+    messages, position = await _read(context, view.key, instance, try_number, start, is_open)
+    return _response(messages, str(position) if is_open else None, is_ndjson)
+
+
+async def _read(
+    context: Context, key: RunKey, instance: TaskInstance, try_number: int, start: int, is_open: bool
+) -> tuple[list[dict[str, Any]], int]:
+    path = context.coordinator.log_path(key, instance.task.task_id, instance.map_index, try_number)
+    content = await asyncio.to_thread(_content, path, start)
+    if is_open:
+        # The rest of a line that is being written comes with the next page.
+        content = content[: content.rfind(b"\n") + 1]
+    messages: list[dict[str, Any]] = [_message(line) for line in content.splitlines() if line.strip()]
+    if start == 0:
+        messages = [{**_GROUP, "sources": [path]}, _END_GROUP, *messages]
+    return messages, start + len(content)
+
+
+def _content(path: str, start: int) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            file.seek(start, os.SEEK_SET)
+            return file.read()
+    except FileNotFoundError:
+        return b""
+
+
+def _message(line: bytes) -> dict[str, Any]:
+    """A line of JSON as it is; any other text as a message of its own."""
+    try:
+        message = msgspec.json.decode(line)
+    except (msgspec.DecodeError, RecursionError):
+        message = None
+    if isinstance(message, dict) and isinstance(message.get("event"), str):
+        return message
+    return {"timestamp": None, "event": line.decode("utf-8", "replace")}
+
+
+def _response(messages: list[dict[str, Any]], token: str | None, is_ndjson: bool) -> Response:
+    if is_ndjson:
+        body = b"".join(encode(message) + b"\n" for message in messages)
+        headers = {} if token is None else {"Airflow-Continuation-Token": token}
+        return Response(body, media_type=NDJSON, headers=headers)
+    return Response(encode({"content": messages, "continuation_token": token}), media_type=JSON)
+
+
+def _is_open(instance: TaskInstance, try_number: int) -> bool:
+    return try_number == instance.try_number and instance.state in (TaskState.QUEUED, TaskState.RUNNING)
+
+
+def _wants_ndjson(accept: str) -> bool:
+    if accept.startswith(("*/*", JSON)):
+        return False
+    if accept.startswith(NDJSON):
+        return True
+    raise AirflowError(406, "Only application/json or application/x-ndjson is supported")
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        message = "Input should be a valid integer, unable to parse string as an integer"
+        raise invalid("path", "try_number", "int_parsing", message, text)
+    return int(text)
+
+
+def _start(token: str | None) -> int:
+    if not token:
+        return 0
+    if not (token.isascii() and token.isdecimal() and len(token) < 16):
+        raise AirflowError(400, "Bad Signature. Please use only the tokens provided by the API.")
+    return int(token)

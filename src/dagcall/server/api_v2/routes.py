@@ -1,0 +1,238 @@
+"""Airflow's routes that exist here, in the table's form. Longer paths before shorter ones with a free last part."""
+
+from dagcall.server.api_v2 import dag_runs, dags, import_errors, logs, monitor, task_instances, tasks, wait, xcoms
+from dagcall.server.context import Handler
+from dagcall.server.policy import Permission
+from dagcall.server.route import Parameter, Route, Schema
+
+_INTEGER: Schema = {"type": "integer"}
+_ERROR: Schema = {"$ref": "#/components/schemas/AirflowError"}
+
+LIMIT = Parameter("limit", "At most so many entries.", _INTEGER)
+OFFSET = Parameter("offset", "Leave out so many entries first.", _INTEGER)
+ORDER_BY = Parameter("order_by", "Name of a field, `-` in front for descending; repeatable.")
+STATE = Parameter("state", "Only those in this state; repeatable.")
+MAP_INDEX = Parameter("map_index", "Which instance of a mapped task; -1 when it is not mapped.", _INTEGER)
+PAGE = (LIMIT, OFFSET, ORDER_BY)
+
+_DAG = "/api/v2/dags/{dag_id}"
+_RUN = _DAG + "/dagRuns/{dag_run_id}"
+_INSTANCES = _RUN + "/taskInstances"
+_INSTANCE = _INSTANCES + "/{task_id}"
+
+
+def _get(
+    path: str,
+    permission: Permission,
+    handler: Handler,
+    summary: str,
+    tag: str,
+    *parameters: Parameter,
+    needs_dags: bool = True,
+    description: str = "",
+) -> Route:
+    return Route(
+        "GET",
+        path,
+        permission,
+        handler,
+        summary,
+        f"Airflow: {tag}",
+        description=description,
+        needs_dags=needs_dags,
+        parameters=parameters,
+        answers={
+            "200": {"type": "object", "description": "As in Airflow 3.3's public API."},
+            "404": _ERROR,
+            "422": _ERROR,
+            "501": _ERROR,
+        },
+    )
+
+
+def _change(
+    method: str, path: str, permission: Permission, handler: Handler, summary: str, tag: str, body: Schema | None
+) -> Route:
+    return Route(
+        method,
+        path,
+        permission,
+        handler,
+        summary,
+        f"Airflow: {tag}",
+        body=body,
+        answers={
+            "200": {"type": "object", "description": "As in Airflow 3.3's public API."},
+            "400": _ERROR,
+            "404": _ERROR,
+            "409": _ERROR,
+            "422": _ERROR,
+            "501": _ERROR,
+        },
+    )
+
+
+_TRIGGER_BODY: Schema = {
+    "type": "object",
+    "required": ["logical_date"],
+    "properties": {
+        "logical_date": {"type": ["string", "null"], "format": "date-time"},
+        "dag_run_id": {"type": ["string", "null"]},
+        "conf": {"type": ["object", "null"]},
+        "note": {"type": ["string", "null"]},
+        "run_after": {"type": ["string", "null"], "format": "date-time"},
+    },
+}
+
+AIRFLOW_ROUTES: tuple[Route, ...] = (
+    _get("/api/v2/version", Permission.NONE, monitor.version, "Airflow's version", "monitoring", needs_dags=False),
+    _get(
+        "/api/v2/monitor/health", Permission.NONE, monitor.health, "Health of the parts", "monitoring", needs_dags=False
+    ),
+    _get(
+        "/api/v2/importErrors",
+        Permission.IMPORT_ERROR_READ,
+        import_errors.list_import_errors,
+        "Files that do not import",
+        "import errors",
+        *PAGE,
+        Parameter("filename_pattern", "Part of the file's name."),
+        needs_dags=False,
+    ),
+    _get(
+        "/api/v2/importErrors/{import_error_id}",
+        Permission.IMPORT_ERROR_READ,
+        import_errors.get_import_error,
+        "One file that does not import",
+        "import errors",
+        needs_dags=False,
+    ),
+    _get(
+        "/api/v2/dags",
+        Permission.DAG_READ,
+        dags.list_dags,
+        "DAGs",
+        "DAGs",
+        *PAGE,
+        Parameter("tags", "Only with this tag; repeatable."),
+        Parameter("tags_match_mode", "`any` or `all` of the tags."),
+        Parameter("owners", "Only of this owner; repeatable."),
+        Parameter("dag_id_pattern", "Part of the DAG id; `%` any text, `_` any character, `a|b` either."),
+        Parameter("dag_display_name_pattern", "Part of the display name."),
+        Parameter("paused", "No DAG is paused here.", {"type": "boolean"}),
+        Parameter("has_import_errors", "Only those whose file does (not) import now.", {"type": "boolean"}),
+        Parameter("exclude_stale", "No DAG is stale here.", {"type": "boolean"}),
+    ),
+    _get(_DAG, Permission.DAG_READ, dags.get_dag, "One DAG", "DAGs"),
+    _change(
+        "PATCH",
+        _DAG,
+        Permission.DAG_EDIT,
+        dags.patch_dag,
+        "Not supported: DAGs are never paused here",
+        "DAGs",
+        {"type": "object", "properties": {"is_paused": {"type": "boolean"}}},
+    ),
+    _get(_DAG + "/details", Permission.DAG_READ, dags.get_dag_details, "One DAG in detail", "DAGs"),
+    _get(_DAG + "/tasks", Permission.DAG_READ, tasks.list_tasks, "Tasks of a DAG", "DAGs", ORDER_BY),
+    _get(_DAG + "/tasks/{task_id}", Permission.DAG_READ, tasks.get_task, "One task of a DAG", "DAGs"),
+    _get(
+        _DAG + "/dagRuns",
+        Permission.RUN_READ,
+        dag_runs.list_runs,
+        "Runs of a DAG, or of all (`~`)",
+        "runs",
+        *PAGE,
+        STATE,
+        Parameter("run_type", "Only of this type; repeatable."),
+        Parameter(
+            "run_after_gte",
+            "Bounds: `run_after`, `logical_date`, `start_date`, `end_date` with `_gte`, `_gt`, `_lte`, `_lt`.",
+        ),
+        Parameter("run_id_pattern", "Part of the run id."),
+        Parameter("dag_id_pattern", "Part of the DAG id."),
+    ),
+    _change("POST", _DAG + "/dagRuns", Permission.DAG_CALL, dag_runs.trigger, "Trigger a run", "runs", _TRIGGER_BODY),
+    _get(_RUN, Permission.RUN_READ, dag_runs.get_run, "One run", "runs"),
+    _change(
+        "PATCH",
+        _RUN,
+        Permission.RUN_CANCEL,
+        dag_runs.patch_run,
+        "Set a run to failed: cancels it",
+        "runs",
+        {"type": "object", "properties": {"state": {"type": "string", "enum": ["failed"]}}},
+    ),
+    _change("DELETE", _RUN, Permission.RUN_DELETE, dag_runs.delete_run, "Not supported: delete a run", "runs", None),
+    _get(
+        _RUN + "/wait",
+        Permission.RUN_READ,
+        wait.wait_run,
+        "Wait for a run's end: NDJSON lines, pushed",
+        "runs",
+        Parameter("interval", "Seconds between lines while nothing changes.", {"type": "number"}, required=True),
+        Parameter("result", "Return the XCom of this task; repeatable. Default: the designated ones."),
+        Parameter("early", "End as soon as the outcome is known.", {"type": "boolean"}),
+        description="The last line has the final state and the `results`. The answer has no Content-Type.",
+    ),
+    _get(
+        _INSTANCES,
+        Permission.TASK_READ,
+        task_instances.list_instances,
+        "Task instances of a run, or of all (`~`)",
+        "task instances",
+        *PAGE,
+        STATE,
+        Parameter("task_id", "Only of this task."),
+        Parameter("map_index", "Only with this map index; repeatable.", _INTEGER),
+        Parameter("pool", "Only of this pool; repeatable."),
+        Parameter("queue", "Only of this queue; repeatable."),
+        Parameter("operator", "Only of this operator; repeatable."),
+    ),
+    _get(_INSTANCE, Permission.TASK_READ, task_instances.get_instance, "One task instance", "task instances"),
+    _get(
+        _INSTANCE + "/listMapped",
+        Permission.TASK_READ,
+        task_instances.list_mapped,
+        "Instances of a mapped task",
+        "task instances",
+        *PAGE,
+        STATE,
+    ),
+    _get(
+        _INSTANCE + "/xcomEntries",
+        Permission.XCOM_READ,
+        xcoms.list_xcoms,
+        "XComs of a task, or of all (`~`)",
+        "XComs",
+        *PAGE,
+        Parameter("xcom_key", "Only with this key."),
+        MAP_INDEX,
+    ),
+    _get(
+        _INSTANCE + "/xcomEntries/{xcom_key:path}",
+        Permission.XCOM_READ,
+        xcoms.get_xcom,
+        "One XCom with its value",
+        "XComs",
+        MAP_INDEX,
+        Parameter("stringify", "Show the value as text.", {"type": "boolean"}),
+    ),
+    _get(
+        _INSTANCE + "/logs/{try_number}",
+        Permission.LOG_READ,
+        logs.get_log,
+        "The log of a try",
+        "task instances",
+        MAP_INDEX,
+        Parameter("full_content", "Everything is always sent.", {"type": "boolean"}),
+        Parameter("token", "What follows the page that named this token."),
+    ),
+    _get(
+        _INSTANCE + "/{map_index}",
+        Permission.TASK_READ,
+        task_instances.get_mapped,
+        "One instance of a mapped task",
+        "task instances",
+    ),
+)

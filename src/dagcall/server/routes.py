@@ -1,0 +1,151 @@
+"""The one table of what this server answers. The documentation is made from it; a policy is asked by it."""
+
+from dagcall.server import calls, contracts, pages
+from dagcall.server.api_v2.routes import AIRFLOW_ROUTES
+from dagcall.server.policy import Permission
+from dagcall.server.route import Parameter, Route
+
+_SECONDS = {"type": "number", "minimum": 0}
+
+WAIT = Parameter("wait", "Seconds to wait for the outcome; goes before `Prefer: wait=S`.", _SECONDS)
+PREFER = Parameter(
+    "Prefer",
+    "`wait=S`: seconds to wait for the outcome. `respond-async`: answer 202 at once; with `wait`, when S is over.",
+    place="header",
+)
+UNTIL = Parameter(
+    "until",
+    "Event streams: `outcome` closes after `result` or `failure`.",
+    {"type": "string", "enum": ["outcome", "end"]},
+)
+LAST_EVENT_ID = Parameter("Last-Event-ID", "Event streams: go on after this event.", {"type": "integer"}, "header")
+
+_VALUE = {"description": "The value of the result task, or an object of values by result task. Any JSON."}
+_ACCEPTED = {"$ref": "#/components/schemas/Accepted"}
+_PROBLEM = {"$ref": "#/components/schemas/Problem"}
+_RUN_ANSWERS = {
+    "200": _VALUE,
+    "202": _ACCEPTED,
+    "204": {},
+    "404": _PROBLEM,
+    "409": _PROBLEM,
+    "500": _PROBLEM,
+    "503": _PROBLEM,
+    "504": _PROBLEM,
+}
+_CALL_TAG = "Call"
+
+CALL_ROUTES = (
+    Route(
+        "POST",
+        "/call/{dag_id}",
+        Permission.DAG_CALL,
+        calls.call,
+        "Call a DAG and wait for its result",
+        _CALL_TAG,
+        description=(
+            "The body holds the params. Answered with the value of the result task as soon as that is known, or with "
+            "a problem as soon as it has become impossible; 202 when it takes longer than the wait. With Accept: "
+            "application/x-ndjson or text/event-stream, answered with the run's events as they happen."
+        ),
+        parameters=(
+            WAIT,
+            PREFER,
+            Parameter("result", "Answer with this task instead of the designated ones; repeatable."),
+            Parameter("timeout", "Deadline of the run itself, in seconds.", {"type": "number", "exclusiveMinimum": 0}),
+            Parameter("run_id", "An id of the caller's choice for the run."),
+            Parameter(
+                "on_disconnect",
+                "What becomes of the run when the caller goes away while it waits.",
+                {"type": "string", "enum": ["continue", "cancel"], "default": "continue"},
+            ),
+            UNTIL,
+        ),
+        body={"type": "object", "description": "The params, as GET /call/{dag_id} describes them."},
+        answers=_RUN_ANSWERS | {"400": _PROBLEM, "413": _PROBLEM, "422": _PROBLEM, "429": _PROBLEM, "501": _PROBLEM},
+    ),
+    Route(
+        "GET",
+        "/call/{dag_id}",
+        Permission.DAG_READ,
+        contracts.describe,
+        "How a DAG is called: params, result tasks, an example",
+        _CALL_TAG,
+        answers={"200": {"$ref": "#/components/schemas/Contract"}, "404": _PROBLEM, "503": _PROBLEM},
+    ),
+    Route(
+        "GET",
+        "/call",
+        Permission.DAG_READ,
+        contracts.list_dags,
+        "The DAGs, with what stands in the way of calling them",
+        _CALL_TAG,
+        answers={"200": {"$ref": "#/components/schemas/Callables"}, "503": _PROBLEM},
+    ),
+    Route(
+        "GET",
+        "/call/{dag_id}/{run_id}",
+        Permission.RUN_READ,
+        calls.attach,
+        "Attach to a run: the same answer as the call's",
+        _CALL_TAG,
+        description="Waits 0 seconds unless asked to. The header Dagcall-Run-State has the state of the whole run.",
+        parameters=(WAIT, PREFER, UNTIL, LAST_EVENT_ID),
+        answers=_RUN_ANSWERS,
+    ),
+    Route(
+        "DELETE",
+        "/call/{dag_id}/{run_id}",
+        Permission.RUN_CANCEL,
+        calls.cancel,
+        "Cancel a run; its teardowns still run",
+        _CALL_TAG,
+        description="202, or 200 when it had already ended.",
+        answers={"200": _ACCEPTED, "202": _ACCEPTED, "404": _PROBLEM},
+    ),
+    Route(
+        "GET",
+        "/call/{dag_id}/{run_id}/events",
+        Permission.RUN_READ,
+        calls.events,
+        "A run's events, as NDJSON or Server-Sent Events",
+        _CALL_TAG,
+        description="204 when there is nothing after Last-Event-ID, and never will be.",
+        parameters=(UNTIL, LAST_EVENT_ID),
+        answers={"200": {"$ref": "#/components/schemas/Event"}, "204": {}, "404": _PROBLEM, "406": _PROBLEM},
+    ),
+    Route(
+        "GET",
+        "/call/{dag_id}/{run_id}/value",
+        Permission.RUN_READ,
+        calls.value,
+        "A result given by reference (not supported yet)",
+        _CALL_TAG,
+        answers={"404": _PROBLEM, "501": _PROBLEM},
+    ),
+    Route(
+        "GET",
+        "/call/{dag_id}/{run_id}/value/{task_id}",
+        Permission.RUN_READ,
+        calls.value,
+        "A task's result given by reference (not supported yet)",
+        _CALL_TAG,
+        answers={"404": _PROBLEM, "501": _PROBLEM},
+    ),
+)
+
+PAGE_ROUTES = (
+    Route("GET", "/", Permission.NONE, pages.root, "Leads to the documentation", "Server", needs_dags=False),
+    Route("GET", "/docs", Permission.NONE, pages.docs, "This documentation, for reading", "Server", needs_dags=False),
+    Route(
+        "GET",
+        "/openapi.json",
+        Permission.NONE,
+        pages.openapi,
+        "This documentation, as OpenAPI",
+        "Server",
+        needs_dags=False,
+    ),
+)
+
+TABLE: tuple[Route, ...] = (*CALL_ROUTES, *AIRFLOW_ROUTES, *PAGE_ROUTES)

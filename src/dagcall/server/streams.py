@@ -1,0 +1,126 @@
+"""A run's events as they happen: NDJSON lines, or Server-Sent Events with the same content.
+
+Guarantee: every reader gets the same events in the same order, ids 1, 2, 3, ... without gaps, whether it read from the
+start, came late or came back with the last id it saw. They are read from the run's durable records, so a reader that
+is slow holds nothing but its own place, and slows nobody. `end` is always the last; with `until=outcome` the stream
+closes after `result` or `failure`. While nothing happens a heartbeat is sent: an empty line, or an SSE comment.
+"""
+
+import asyncio
+from dataclasses import dataclass
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from dagcall.coordinator.api import RunView
+from dagcall.model.records import JournalRecord
+from dagcall.model.states import OutcomeKind, RunState
+from dagcall.server.accept import SSE
+from dagcall.server.answers import failure_of, values_of
+from dagcall.server.context import Context
+from dagcall.server.problems import encode
+from dagcall.server.times import iso
+from dagcall.server.waiting import disconnected
+
+OUTCOMES = ("result", "failure")
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a reader is: the last id it has, and whether it wants to read on after the outcome."""
+
+    last_id: int = 0
+    until_outcome: bool = False
+
+    def ends_with(self, record: JournalRecord) -> bool:
+        return record.kind == "end" or (self.until_outcome and record.kind in OUTCOMES)
+
+    def is_over(self, view: RunView) -> bool:
+        """The reader has all there will be."""
+        return any(self.ends_with(record) for record in view.records[: self.last_id])
+
+
+class EventStream(Response):
+    """`cancels`: the run is cancelled when this reader goes away before the outcome."""
+
+    def __init__(
+        self,
+        context: Context,
+        view: RunView,
+        media_type: str,
+        position: Position,
+        headers: dict[str, str],
+        *,
+        cancels: bool = False,
+    ) -> None:
+        super().__init__(status_code=200, media_type=media_type, headers=headers)
+        del self.headers["content-length"]
+        self.headers["X-Accel-Buffering"] = "no"  # proxies that collect an answer would hold events back
+        self._context = context
+        self._view = view
+        self._position = position
+        self._is_sse = media_type == SSE
+        self._cancels = cancels
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        gone = asyncio.ensure_future(disconnected(receive))
+        try:
+            await self._send_all(send, gone)
+        finally:
+            gone.cancel()
+        if gone.done() and not gone.cancelled():
+            if self._cancels and self._view.outcome is None:
+                reason = "the caller disconnected (on_disconnect=cancel)"
+                await self._context.coordinator.cancel(self._view.key, "caller", reason)
+            return
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _send_all(self, send: Send, gone: "asyncio.Future[None]") -> None:
+        view, sent = self._view, self._position.last_id
+        while not gone.done():
+            changed = view.changed()  # before reading, so that nothing falls between
+            records = view.records[sent:]
+            if records:
+                last = next((n for n, one in enumerate(records) if self._position.ends_with(one)), len(records))
+                body = b"".join(self._event(record) for record in records[: last + 1])
+                await send({"type": "http.response.body", "body": body, "more_body": True})
+                if last < len(records):
+                    return
+                sent += len(records)
+                continue
+            done, _ = await asyncio.wait(
+                (changed, gone), timeout=self._context.settings.heartbeat, return_when=asyncio.FIRST_COMPLETED
+            )
+            if not done:
+                beat = b": heartbeat\n\n" if self._is_sse else b"\n"
+                await send({"type": "http.response.body", "body": beat, "more_body": True})
+            elif changed in done and len(view.records) <= sent and self._context.coordinator.is_stopping:
+                return
+
+    def _event(self, record: JournalRecord) -> bytes:
+        document = {
+            "id": record.id,
+            "event": record.kind,
+            "run_id": self._view.key.run_id,
+            "time": iso(record.time),
+            "data": event_data(self._view, record),
+        }
+        if not self._is_sse:
+            return encode(document) + b"\n"
+        return b"id: %d\nevent: %s\ndata: %s\n\n" % (record.id, record.kind.encode(), encode(document))
+
+
+def event_data(view: RunView, record: JournalRecord) -> object:
+    """What an event says. `result` has `value`, or `values` by task when several were designated; `failure` the
+    members of the problem document. The rest is as it was recorded."""
+    outcome = view.outcome
+    if record.kind not in OUTCOMES or outcome is None:
+        return record.data
+    if outcome.kind is OutcomeKind.SUCCESS:
+        values = values_of(outcome)
+        if len(outcome.designated) == 1:
+            return {"value": values.get(outcome.designated[0])}
+        return {"values": values} if outcome.designated else {"value": None}
+    # Of the moment it became certain, not of now: the same for every reader.
+    return failure_of(view, outcome, RunState.RUNNING).document()

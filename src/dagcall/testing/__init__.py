@@ -1,0 +1,1 @@
+"""The public test kit: what others need to test their own parts against dagcall's promises."""

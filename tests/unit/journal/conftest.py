@@ -1,0 +1,5 @@
+"""The suite's assertions explain themselves, as those of tests do."""
+
+import pytest
+
+pytest.register_assert_rewrite("dagcall.testing.journal_suite")
