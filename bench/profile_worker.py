@@ -18,6 +18,7 @@ import uuid
 from pathlib import Path
 
 import msgspec
+
 from dagcall.airflow_bridge.runtime import AirflowRuntime
 from dagcall.workers.frames import Ended, Frame, Shipped, Start
 
@@ -104,7 +105,9 @@ def measure(name: str, count: int, profile: bool, out: io.TextIOBase) -> None:
     failed = [ended for ended in channel.ended if ended.kind != "success"]
     assert not failed, failed[0]
     took = sorted(took[50:])
-    print(f"{name:28} p50 {statistics.median(took):6.3f}  p10 {took[len(took) // 10]:6.3f} ms CPU", file=out, flush=True)
+    print(
+        f"{name:28} p50 {statistics.median(took):6.3f}  p10 {took[len(took) // 10]:6.3f} ms CPU", file=out, flush=True
+    )
     if profile:
         text = io.StringIO()
         stats = pstats.Stats(profiler, stream=text)

@@ -1,22 +1,29 @@
 """One DAG file, parsed by Airflow's own `BundleDagBag`, and everything it read while it was parsed.
 
-The version of a file is a digest of all it depends on under the folder: itself, helper modules, template files that
-are read at parse time, data files, and the listings of folders it looked into (DAG factories). An audit hook sees
-them all, whatever way they are opened; asking `sys.modules` alone would miss templates and data files.
+The version of a file is a digest of all it depends on under the folder: itself, helper modules (those that only its
+functions import included), template files that are read at parse time, data files, and the listings of folders it
+looked into (DAG factories). An audit hook sees them all, whatever way they are opened; asking `sys.modules` alone would
+miss templates and data files. What a file looked like is noted *before* it is read: should it change in between, the
+note is too old, the change is noticed, and the file is parsed again; noted afterwards, old code would pass for new.
 """
 
 import hashlib
 import os
+import signal
 import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dagcall.airflow_bridge.sources import Sources
 from dagcall.workers.frames import Dependency
 
 BUNDLE_NAME = "dags-folder"
 """Airflow's name for the bundle of `[core] dags_folder`."""
+
+_IMPORT_SYSTEM = "<frozen importlib._bootstrap_external>"
+_WRITING = os.O_WRONLY | os.O_RDWR
 
 
 @dataclass
@@ -32,15 +39,23 @@ class ParsedFile:
 
 @dataclass
 class ReadTracker:
-    """Collects what is opened or listed below one folder. An audit hook cannot be removed: it is switched off."""
+    """Notes what is read or listed below one folder. An audit hook cannot be removed: it is switched off."""
 
     folder: str
-    paths: set[str] = field(default_factory=set)
+    marks: dict[str, str] = field(default_factory=dict)
     active: bool = False
 
     def install(self) -> None:
         sys.addaudithook(self._hook)
         self.active = True
+
+    def note(self, path: str) -> None:
+        if path not in self.marks:
+            self.active = False  # marking reads the file too
+            try:
+                self.marks[path] = mark(path)
+            finally:
+                self.active = True
 
     def _hook(self, event: str, args: tuple[Any, ...]) -> None:
         if not self.active or event not in ("open", "os.listdir", "os.scandir"):
@@ -50,41 +65,53 @@ class ReadTracker:
             path = os.fsdecode(path)
         if path is None:
             path = "."
-        if not isinstance(path, str | os.PathLike):
+        if not isinstance(path, str | os.PathLike) or (event == "open" and _is_writing(args)):
             return
         absolute = os.path.abspath(path)
-        if event == "os.listdir" and absolute in sys.path_importer_cache:
-            return  # the import system looking for modules; its finds are opened, and so seen, one by one
-        if absolute == self.folder or absolute.startswith(self.folder + os.sep):
-            self.paths.add(absolute)
+        if absolute != self.folder and not absolute.startswith(self.folder + os.sep):
+            return
+        if event == "os.listdir" and sys._getframe(1).f_code.co_filename == _IMPORT_SYSTEM:
+            return  # looking for modules: its finds are opened, and so seen, one by one
+        if "__pycache__" not in absolute.split(os.sep):
+            self.note(absolute)
 
 
-def parse_file(folder: str, path: str) -> ParsedFile:
-    """Parse `path`, below `folder`. What the file does wrong is in `errors`; nothing is raised for it."""
+def parse_file(folder: str, path: str, *, keep: bool = False) -> ParsedFile:
+    """Parse `path`, below `folder`. What the file does wrong is in `errors`; nothing is raised for it.
+
+    With `keep`, the sources stay as they were read, for what this process and its children import later.
+    """
     from airflow.dag_processing.dagbag import BundleDagBag
 
+    sources = Sources(folder)
+    sources.ignore_compiled()
     tracker = ReadTracker(folder)
     tracker.install()
-    tracker.paths.add(path)
+    tracker.note(path)
     begun = time.monotonic()
     errors: list[tuple[str, str]] = []
     dags: dict[str, Any] = {}
-    relative = os.path.relpath(path, folder)
     try:
-        bag = BundleDagBag(
-            dag_folder=path,
-            bundle_path=Path(folder),
-            bundle_name=BUNDLE_NAME,
-            safe_mode=False,
-            load_op_links=False,
-        )
+        with _real_segfaults():
+            bag = BundleDagBag(
+                dag_folder=path,
+                bundle_path=Path(folder),
+                bundle_name=BUNDLE_NAME,
+                safe_mode=False,
+                load_op_links=False,
+            )
         dags = dict(bag.dags)
         errors = [(str(name), str(text)) for name, text in bag.import_errors.items()]
     except BaseException as error:  # a file may raise SystemExit or worse: the report must still be made
-        errors = [(relative, f"{type(error).__name__}: {error}")]
-    finally:
-        tracker.active = False
-    dependencies = [Dependency(name, mark(name)) for name in sorted(_with_modules(tracker.paths, folder))]
+        errors = [(os.path.relpath(path, folder), f"{type(error).__name__}: {error}")]
+    for module in _loaded_modules(folder):
+        tracker.note(module)
+    for module in sources.imported_later(tracker.marks):
+        tracker.note(module)
+    tracker.active = False
+    if keep:
+        sources.freeze(tracker.marks)
+    dependencies = [Dependency(name, tracker.marks[name]) for name in sorted(tracker.marks)]
     return ParsedFile(dags, errors, dependencies, version_of(dependencies, folder), time.monotonic() - begun)
 
 
@@ -93,6 +120,8 @@ def mark(path: str) -> str:
     try:
         if os.path.isdir(path):
             return hashlib.sha256("\0".join(sorted(_listing(path))).encode()).hexdigest()
+        if not os.path.isfile(path):
+            return ""  # a pipe or a socket would wait for a writer
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
@@ -111,11 +140,41 @@ def _listing(path: str) -> list[str]:
     return [name for name in os.listdir(path) if name != "__pycache__" and not name.endswith((".pyc", "~", ".swp"))]
 
 
-def _with_modules(paths: set[str], folder: str) -> set[str]:
-    """Compiled modules are replaced by their sources, which is what an author changes."""
-    found = {path for path in paths if "__pycache__" not in path.split(os.sep)}
-    for module in list(sys.modules.values()):
-        source = getattr(module, "__file__", None)
-        if isinstance(source, str) and os.path.abspath(source).startswith(folder + os.sep):
-            found.add(os.path.abspath(source))
-    return found
+def _is_writing(args: tuple[Any, ...]) -> bool:
+    """The event is (path, mode, flags); `os.open` has no mode."""
+    mode, flags = args[1], args[2]
+    if isinstance(mode, str):
+        return any(letter in mode for letter in "wax+")
+    return isinstance(flags, int) and bool(flags & _WRITING)
+
+
+def _loaded_modules(folder: str) -> list[str]:
+    """Files of modules that are not read through Python: extension modules, members of zip archives."""
+    files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+    paths = [os.path.abspath(file) for file in files if isinstance(file, str)]
+    return [path for path in paths if path.startswith(folder + os.sep)]
+
+
+class _real_segfaults:
+    """Airflow's importer handles SIGSEGV in Python, which never runs: the process would fault for ever instead of
+    ending, since the handler in C returns to the faulting instruction."""
+
+    def __enter__(self) -> None:
+        from airflow.dag_processing.importers import python_importer
+
+        setattr(python_importer, "signal", _SignalsWithoutSegfault())  # noqa: B010
+
+    def __exit__(self, *error: object) -> None:
+        from airflow.dag_processing.importers import python_importer
+
+        setattr(python_importer, "signal", signal)  # noqa: B010
+
+
+class _SignalsWithoutSegfault:
+    """The module `signal`, except that SIGSEGV keeps its default."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(signal, name)
+
+    def signal(self, signum: int, handler: Any) -> Any:
+        return None if signum == signal.SIGSEGV else signal.signal(signum, handler)

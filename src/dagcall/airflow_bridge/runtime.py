@@ -17,9 +17,11 @@ import msgspec
 
 from dagcall.model.events import EndKind
 from dagcall.workers.channel import Channel
-from dagcall.workers.frames import Ended, Loaded, Start
+from dagcall.workers.frames import Ended, Loaded, ProtocolError, Start
 
 _NO_VERSION = UUID(int=0)
+_MESSAGE_LIMIT = 10_000
+"""Characters of an exception's message that are told to the caller; the log has all of it."""
 
 
 class AirflowRuntime:
@@ -37,13 +39,14 @@ class AirflowRuntime:
         os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "client"
         import airflow.sdk.execution_time.task_runner as task_runner
 
-        from dagcall.airflow_bridge import compile, loader, memo, refusals, restore, tasklog  # noqa: F401
+        from dagcall.airflow_bridge import compile, loader, memo, refusals, restore, tasklog, virtualenv  # noqa: F401
         from dagcall.airflow_bridge.comms import ParseTimeComms
         from dagcall.airflow_bridge.settings import for_coordinator, forget_secrets
 
         self._folder = folder
         config = for_coordinator()
         config["memoised"] = memo.install()
+        virtualenv.install()
         task_runner.SUPERVISOR_COMMS = ParseTimeComms()  # type: ignore[assignment]
         _mark_expanding()
         _block_orm()
@@ -72,7 +75,7 @@ class AirflowRuntime:
         from dagcall.airflow_bridge.compile import compile_dag
         from dagcall.airflow_bridge.loader import parse_file
 
-        parsed = parse_file(self._folder, path)
+        parsed = parse_file(self._folder, path, keep=keep)
         relative = os.path.relpath(path, self._folder)
         plans: list[bytes] = []
         errors = list(parsed.errors)
@@ -177,7 +180,10 @@ class AirflowRuntime:
             return
         finally:
             del _CURRENT_CONTEXT[depth:]
-        self._channel.send(_ended(start, comms, state, error))
+        try:
+            self._channel.send(_ended(start, comms, state, error))
+        except ProtocolError as too_large:  # nothing was sent
+            self._channel.send(_ended(start, WorkerComms(self._channel, start, mapped_tasks=frozenset()), None, too_large))
         context["exception"] = error
         with suppress(SystemExit):
             runner.finalize(ti, state, context, log, error)
@@ -283,20 +289,37 @@ def _ended(start: Start, comms: Any, state: Any, error: BaseException | None) ->
 
 
 def _describe(error: BaseException) -> tuple[str, str]:
-    """Type and message, secrets masked."""
+    """Type and message: secrets masked, at most `_MESSAGE_LIMIT` characters, and always text that can be sent."""
     from airflow.sdk._shared.secrets_masker import redact
 
-    text = str(error)
     if isinstance(error, SystemExit):
         text = f"the task called sys.exit({error.code!r})"
-    return type(error).__name__, str(redact(text))
+    else:
+        text = _text_of(error)
+    return type(error).__name__, _sendable(str(redact(text)))
+
+
+def _text_of(error: BaseException) -> str:
+    """`str(error)`, which is user code and may fail itself."""
+    try:
+        return str(error)
+    except Exception as another:
+        return f"the message of this exception cannot be shown: its __str__ raised {type(another).__name__}"
+
+
+def _sendable(text: str) -> str:
+    """Without lone surrogates, which UTF-8 does not have, and without a length that would burden every reader."""
+    if len(text) > _MESSAGE_LIMIT:
+        text = f"{text[:_MESSAGE_LIMIT]}... ({len(text)} characters; the task's log has more)"
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _reject(error: BaseException | None) -> tuple[int, str] | None:
     status = getattr(error, "dagcall_reject_status", None)
-    if status is None:
+    if status is None or error is None:
         return None
-    return int(status), str(getattr(error, "detail", error))
+    detail = getattr(error, "detail", None)
+    return int(status), _sendable(detail if isinstance(detail, str) else _text_of(error))
 
 
 def _moment(seconds: float) -> datetime:

@@ -7,8 +7,8 @@ from airflow.sdk.configuration import conf
 
 __all__ = ["conf", "for_coordinator", "forget_secrets", "has_custom_xcom_backend"]
 
-_BASE_XCOM = "airflow.sdk.bases.xcom.BaseXCom"
-_BASE_XCOM_OLD = "airflow.models.xcom.BaseXCom"
+IMPORT_GRACE = 5.0
+"""Seconds that a file has to end after `[core] dagbag_import_timeout`."""
 
 _SECRET_PREFIXES = ("AIRFLOW__DATABASE__", "AIRFLOW__API_AUTH__", "AIRFLOW__CELERY__", "AIRFLOW__DAGCALL__SECRET")
 _SECRET_NAMES = frozenset(
@@ -25,14 +25,28 @@ def for_coordinator() -> dict[str, Any]:
         "base_log_folder": conf.get("logging", "base_log_folder"),
         "allowed_run_id_pattern": conf.get("scheduler", "allowed_run_id_pattern"),
         "dagcall": conf.getsection("dagcall") or {},
+        "load_limit": _load_limit(),
         "maximum_page_limit": conf.getint("api", "maximum_page_limit"),
         "fallback_page_limit": conf.getint("api", "fallback_page_limit"),
     }
 
 
+def _load_limit() -> float | None:
+    """Seconds after which a file's import is ended from outside; None where Airflow's own limit is switched off.
+
+    Airflow's limit raises in the importing code, so that its error is the file's. What does not heed it gets no more
+    than the grace.
+    """
+    limit = conf.getfloat("core", "dagbag_import_timeout")
+    return limit + IMPORT_GRACE if limit > 0 else None
+
+
 def has_custom_xcom_backend() -> bool:
-    """True when `[core] xcom_backend` is not Airflow's own."""
-    return conf.get("core", "xcom_backend", fallback=_BASE_XCOM) not in (_BASE_XCOM, _BASE_XCOM_OLD, "")
+    """True when `[core] xcom_backend` is not Airflow's own, under whatever name the setting has it."""
+    from airflow.sdk.bases.xcom import BaseXCom
+    from airflow.sdk.execution_time.xcom import XCom
+
+    return XCom is not BaseXCom
 
 
 def forget_secrets() -> None:

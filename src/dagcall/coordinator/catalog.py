@@ -3,39 +3,51 @@
 Authoritative for the current version of every file: the newest one that imported. A changed file (itself, or
 anything it read while it was parsed) is parsed again in a process of its own; when that works it becomes the current
 version for new calls, while runs that have begun keep the one they began with; when it does not, the old version goes
-on serving and the error is shown. Two files with one DAG id: the first keeps it, the other shows an error, as in
-Airflow's DagBag.
+on serving and the error is shown. Two files with one DAG id: the one that has it keeps it (at the start, the first by
+path), the other shows an error, as in Airflow's DagBag, and takes over when the first is gone.
+
+A file is looked at by one task at a time, independently of all others: one that hangs delays nobody. DAGs that are
+suddenly gone are looked for again after `SETTLE`, since whoever writes a file empties or unlinks it first.
 """
 
 import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from dagcall.coordinator.api import ImportErrorInfo
 from dagcall.coordinator.params import ParamsValidator
-from dagcall.errors import DagBroken, DagcallError, DagNotFound, Loading
+from dagcall.errors import DagBroken, DagcallError, DagNotFound, Loading, Unavailable
 from dagcall.model.plan import DagPlan
 from dagcall.workers.base import Code, Workers
 
 log = logging.getLogger("dagcall.catalog")
 
+SETTLE = 0.1
+"""Seconds that a file may be missing or empty while somebody replaces it."""
 _PARALLEL_LOADS = 4
+_SLOW = 2.0
+"""Seconds after which a file that is still being parsed does not count as one of `_PARALLEL_LOADS` any more."""
+_TRIES = 5
+"""How often a file is parsed when the zygote is lost meanwhile."""
 
 
-@dataclass
+@dataclass(eq=False)
 class DagFile:
     """One file: the version that serves, and what is wrong with the newest one."""
 
     path: str
     code: Code | None = None
     errors: list[ImportErrorInfo] = field(default_factory=list)
+    clashes: list[ImportErrorInfo] = field(default_factory=list)
     watched: frozenset[str] = frozenset()
+    is_stale: bool = False
+    loading: "asyncio.Task[None] | None" = None
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class Served:
     """One DAG that is served now."""
 
@@ -60,7 +72,7 @@ class Catalog:
         self._loads = asyncio.Semaphore(_PARALLEL_LOADS)
         self._error_ids = 0
         self._loaded = False
-        self._refreshing = asyncio.Lock()
+        self._looking = asyncio.Lock()
 
     @property
     def is_loaded(self) -> bool:
@@ -73,7 +85,8 @@ class Catalog:
         return self.served(dag_id).plan
 
     def import_errors(self) -> list[ImportErrorInfo]:
-        return [error for path in sorted(self._files) for error in self._files[path].errors]
+        files = [self._files[path] for path in sorted(self._files)]
+        return [error for file in files for error in (*file.errors, *file.clashes)]
 
     def served(self, dag_id: str) -> Served:
         """Raises Loading, DagNotFound, DagBroken."""
@@ -84,91 +97,183 @@ class Catalog:
             raise Loading(retry_after=1.0)
         for file in self._files.values():
             if file.code is None and file.errors and _may_define(file, dag_id):
-                summary = file.errors[0].text.strip().splitlines()[-1]
-                raise DagBroken(
-                    f"DAG {dag_id!r} cannot be loaded: {file.errors[0].path} does not import: {summary}", dag_id=dag_id
-                )
+                raise _broken(dag_id, file)
         raise DagNotFound(dag_id=dag_id)
 
-    async def refresh(self, changed: set[str] | None = None) -> None:
-        """Look at the folder again: parse new and changed files, forget removed ones.
+    async def refresh(self, changed: Iterable[str] | None = None) -> None:
+        """`look`, and wait until all that is to be parsed has been parsed."""
+        await self.look(changed)
+        while loading := [file.loading for file in self._files.values() if file.loading is not None]:
+            await asyncio.wait(loading)
+        self._loaded = True
+
+    async def look(self, changed: Iterable[str] | None = None) -> None:
+        """Look at the folder again: forget removed files, begin to parse new and changed ones.
 
         `changed`: the paths that are known to have changed (None: everything is looked at).
+
+        Raises:
+            Unavailable: the folder could not be listed.
         """
-        async with self._refreshing:
+        async with self._looking:
+            known = None if changed is None else set(changed)
             paths = set(await self._workers.list_files())
-            for path in [path for path in self._files if path not in paths]:
-                self._forget(path)
-            stale = [
-                path
-                for path in sorted(paths)
-                if path not in self._files or changed is None or self._depends_on(self._files[path], changed)
-            ]
-            await asyncio.gather(*(self._load(path) for path in stale))
-            self._loaded = True
+            missing = self._files.keys() - paths
+            if missing:
+                await asyncio.sleep(SETTLE)
+                paths = set(await self._workers.list_files())
+                for path in missing - paths:
+                    self._forget(path)
+                if known is not None:
+                    known |= missing & paths
+            for path in sorted(paths):
+                file = self._files.get(path)
+                if file is None:
+                    file = self._files[path] = DagFile(path)
+                elif known is not None and not _depends_on(file, known):
+                    continue
+                self._reload(file)
 
     async def opened(self, served: Served) -> Served:
         """`served` with its processes started; what the file holds now, if it has changed meanwhile.
 
         Raises Unavailable, DagNotFound, DagBroken.
         """
-        code = await self._workers.open(served.code)
-        if code is served.code:
-            return served
-        if code.plans:
-            self._install(served.file, code)
-        else:
-            self._workers.close(code)
-        return self.served(served.plan.dag_id)
+        while True:
+            code = await self._workers.open(served.code)
+            file = served.file
+            if file.code is served.code and code is not served.code:
+                # No process has held the version that is listed, and the file on disk is another one by now.
+                self._take(file, code)
+                if file.code is not code:
+                    self._workers.close(code)
+                    raise _broken(served.plan.dag_id, file)
+            elif file.code is not code:  # the catalog has gone on meanwhile
+                self._workers.close(code)
+            served = self.served(served.plan.dag_id)
+            if served.code.is_open:
+                return served
 
-    def _depends_on(self, file: DagFile, changed: set[str]) -> bool:
-        return file.path in changed or not file.watched.isdisjoint(changed)
+    def _reload(self, file: DagFile) -> None:
+        file.is_stale = True
+        if file.loading is None:
+            file.loading = asyncio.get_running_loop().create_task(self._load(file), name=f"dagcall-load {file.path}")
 
-    async def _load(self, path: str) -> None:
-        file = self._files.setdefault(path, DagFile(path))
-        async with self._loads:
+    async def _load(self, file: DagFile) -> None:
+        try:
+            while file.is_stale:
+                file.is_stale = False
+                code = await self._settled(file)
+                if file.is_stale or self._files.get(file.path) is not file:
+                    continue
+                self._take(file, code)
+        except DagcallError as error:
+            log.warning("%s could not be parsed: %s", file.path, error)
+            file.errors = self._errors([(self._relative(file.path), str(error))], file.errors)
+        finally:
+            file.loading = None
+
+    async def _settled(self, file: DagFile) -> Code:
+        """The file's code. When DAGs have gone from it, it was looked at twice."""
+        code = await self._parsed(file.path)
+        while file.code is not None and not code.errors and not code.plans.keys() >= file.code.plans.keys():
+            await asyncio.sleep(SETTLE)
+            again = await self._parsed(file.path)
+            if again.version == code.version:
+                return again
+            code = again
+        return code
+
+    async def _parsed(self, path: str) -> Code:
+        for remaining in reversed(range(_TRIES)):
+            async with self._loads:
+                loading = asyncio.ensure_future(self._workers.load(path))
+                try:
+                    await asyncio.wait({loading}, timeout=_SLOW)
+                except asyncio.CancelledError:
+                    loading.cancel()
+                    raise
             try:
-                code = await self._workers.load(path)
-            except DagcallError as error:
-                log.warning("%s could not be parsed: %s", path, error)
-                file.errors = [self._error(os.path.relpath(path, self._folder), str(error))]
-                return
-        file.watched = frozenset(dependency.path for dependency in code.dependencies) | file.watched
-        if file.code is not None and code.version == file.code.version and not code.errors:
-            file.errors = []
-            return
-        file.errors = [self._error(name, text) for name, text in code.errors]
-        if code.errors and not code.plans and file.code is not None:
-            return  # the good version goes on serving
-        self._install(file, code)
+                return await loading
+            except Unavailable:
+                if not remaining:
+                    raise
+                await asyncio.sleep(SETTLE)
+        raise AssertionError("unreachable")
 
-    def _install(self, file: DagFile, code: Code) -> None:
-        """Make `code` the version of `file` that serves."""
+    def _take(self, file: DagFile, code: Code) -> None:
+        """`code` is what the file holds now: make it serve, unless it is broken or what serves already."""
+        watched = frozenset(dependency.path for dependency in code.dependencies)
+        file.errors = self._errors(code.errors, file.errors)
+        if file.code is not None:
+            if code.errors and not code.plans:
+                file.watched |= watched  # the good version goes on serving
+                return
+            if code.version == file.code.version and code.errors == file.code.errors and not code.is_open:
+                return
+        file.watched = watched
         previous, file.code = file.code, code if code.plans else None
-        file.watched = frozenset(dependency.path for dependency in code.dependencies)
-        for dag_id in [dag_id for dag_id, served in self._served.items() if served.file is file]:
-            if dag_id not in code.plans:
-                del self._served[dag_id]
-        for dag_id, plan in code.plans.items():
-            other = self._served.get(dag_id)
-            if other is not None and other.file is not file:
-                text = f"AirflowDagDuplicatedIdException: DAG {dag_id!r} is already defined in {other.file.path}"
-                file.errors.append(self._error(plan.relative_fileloc, text))
-                continue
-            self._served[dag_id] = Served(plan, code, file, ParamsValidator(plan))
+        self._index()
         if previous is not None and previous is not code:
             self._release(previous)
 
     def _forget(self, path: str) -> None:
         file = self._files.pop(path)
-        for dag_id in [dag_id for dag_id, served in self._served.items() if served.file is file]:
-            del self._served[dag_id]
+        self._index()
         if file.code is not None:
             self._release(file.code)
+
+    def _index(self) -> None:
+        """Decide anew which file serves which DAG."""
+        owners: dict[str, DagFile] = {}
+        if self._loaded:
+            for dag_id, served in self._served.items():
+                file = served.file
+                if self._files.get(file.path) is file and file.code is not None and dag_id in file.code.plans:
+                    owners[dag_id] = file
+        for path in sorted(self._files):
+            file = self._files[path]
+            clashes = []
+            for dag_id, plan in file.code.plans.items() if file.code is not None else ():
+                owner = owners.setdefault(dag_id, file)
+                if owner is not file:
+                    where = self._relative(owner.path)
+                    # The words of `AirflowDagDuplicatedIdException` (airflow/exceptions.py).
+                    text = f"Ignoring DAG {dag_id} from {plan.relative_fileloc} - also found in {where}"
+                    clashes.append((plan.relative_fileloc, f"AirflowDagDuplicatedIdException: {text}"))
+            file.clashes = self._errors(clashes, file.clashes)
+        self._served = {dag_id: self._serve(dag_id, file) for dag_id, file in owners.items()}
+
+    def _serve(self, dag_id: str, file: DagFile) -> Served:
+        assert file.code is not None
+        known = self._served.get(dag_id)
+        if known is not None and known.code is file.code:
+            return known
+        plan = file.code.plans[dag_id]
+        return Served(plan, file.code, file, ParamsValidator(plan))
+
+    def _relative(self, path: str) -> str:
+        return os.path.relpath(path, self._folder)
+
+    def _errors(self, found: list[tuple[str, str]], known: list[ImportErrorInfo]) -> list[ImportErrorInfo]:
+        """An error that was known keeps its number and time."""
+        before = {(error.path, error.text): error for error in known}
+        return [before.get((path, text)) or self._error(path, text) for path, text in found]
 
     def _error(self, path: str, text: str) -> ImportErrorInfo:
         self._error_ids += 1
         return ImportErrorInfo(self._error_ids, path, text, self._now())
+
+
+def _depends_on(file: DagFile, changed: set[str]) -> bool:
+    # What a broken file lacks, a module for example, is not among what it has read.
+    return bool(file.errors) or file.path in changed or not file.watched.isdisjoint(changed)
+
+
+def _broken(dag_id: str, file: DagFile) -> DagBroken:
+    error = file.errors[0]
+    lines = error.text.strip().splitlines() or ["for an unknown reason"]
+    return DagBroken(f"DAG {dag_id!r} cannot be loaded: {error.path} does not import: {lines[-1]}", dag_id=dag_id)
 
 
 def _may_define(file: DagFile, dag_id: str) -> bool:

@@ -110,16 +110,14 @@ class Coordinator:
         )
 
     async def load(self) -> None:
-        """Parse the folder, take up unfinished runs, follow changes from then on."""
+        """Parse the folder, take up unfinished runs, follow changes."""
+        if self._settings.watch:
+            watching = watch(self._settings.folder, self.catalog, self._stop_watching)
+            self._tasks.append(asyncio.create_task(watching, name="dagcall-watcher"))
+            await asyncio.sleep(0)  # watching begins before the first look: no change is missed in between
         await self.catalog.refresh()
         if self._settings.resume:
             await self._resume()
-        if self._settings.watch:
-            self._tasks.append(
-                asyncio.create_task(
-                    watch(self._settings.folder, self.catalog, self._stop_watching), name="dagcall-watcher"
-                )
-            )
 
     async def drain(self, limit: float) -> None:
         """Take no more calls; wait at most `limit` seconds for the active runs."""
@@ -145,19 +143,26 @@ class Coordinator:
     async def call(self, request: CallRequest) -> Run:
         if self._stopping:
             raise ShuttingDown(retry_after=5.0)
-        served = self._checked(request)
+        served = self.catalog.served(request.dag_id)
+        self._check(request, served)
         self._admission.enter(request.dag_id, request.caller)
+        code = served.code
+        self._use(code)  # from here on, so that a reload in the meantime does not end its processes
         try:
-            if not served.code.is_open:
+            if not code.is_open:
                 served = await self.catalog.opened(served)
-                _refuse_unsupported(served)
+                if served.code is not code:  # the file had changed
+                    self._use(served.code)
+                    self._unuse(code)
+                    code = served.code
+                    self._check(request, served)
             run, driver, event = await self._new_run(request, served)
             accepted = driver.accept(event)
         except BaseException:
+            self._unuse(code)
             self._admission.leave(request.dag_id, request.caller)
             raise
         self._drivers[run.key] = driver
-        self._use(served.code)
         self._idle.clear()
         try:
             await asyncio.shield(accepted)
@@ -201,9 +206,8 @@ class Coordinator:
     def statistics(self) -> dict[str, int]:
         return {"runs": len(self._drivers), "waiting_for_outcome": self._admission.total, **self._workers.statistics()}
 
-    def _checked(self, request: CallRequest) -> Served:
+    def _check(self, request: CallRequest, served: Served) -> None:
         """Everything about a call that can be refused without work."""
-        served = self.catalog.served(request.dag_id)
         _refuse_unsupported(served)
         served.params.check(request.conf)
         for task_id in request.results:
@@ -218,7 +222,6 @@ class Coordinator:
                 )
             if RunKey(request.dag_id, request.run_id) in self._drivers:
                 raise RunExists(dag_id=request.dag_id, run_id=request.run_id)
-        return served
 
     async def _new_run(self, request: CallRequest, served: Served) -> tuple[Run, Driver, RunAccepted]:
         plan = served.plan

@@ -211,7 +211,7 @@ class RunMachine:
             self._skip(ti.task.task_id, board.tasks[task_id], map_index)
         if ti.state is TaskState.FAILED and self.plan.fail_fast and not self._stopped:
             error = ErrorInfo("FailFast", f"stopped, because task {ti.key} failed and the DAG is fail_fast")
-            self._stop_others(error, but=ti.task.task_id, overwrite=True)
+            self._stop_others(error, but=ti.task.task_id)
         return True
 
     def _retry_delay(self, ti: TaskInstance) -> float:
@@ -273,10 +273,11 @@ class RunMachine:
         self._stop_others(error)
         return True
 
-    def _stop_others(self, error: ErrorInfo, but: str = "", overwrite: bool = False) -> None:
-        """Running instances fail, all other unfinished ones are skipped; teardowns go on.
+    def _stop_others(self, error: ErrorInfo, but: str = "") -> None:
+        """Running instances fail, all other unfinished ones are skipped; teardowns, and the task `but`, go on.
 
-        `overwrite`: upstream_failed ones become skipped too, as under fail_fast (`_stop_remaining_tasks`).
+        Under fail_fast this is Airflow's `_stop_remaining_tasks`. It would also overwrite upstream_failed, which a
+        fail_fast DAG never has: whatever is downstream of a failure is skipped here before any rule is asked.
         """
         for task in self._board.tasks.values():
             if task.task.is_teardown or task.task.task_id == but:
@@ -284,7 +285,7 @@ class RunMachine:
             for ti in task.instances:
                 if ti.state is TaskState.RUNNING:
                     self._board.change(ti, TaskState.FAILED, error)
-                elif not ti.state.is_final or (overwrite and ti.state is TaskState.UPSTREAM_FAILED):
+                elif not ti.state.is_final:
                     self._board.change(ti, TaskState.SKIPPED)
 
     def _skip(self, branch: str, task: TaskRun, map_index: int) -> None:

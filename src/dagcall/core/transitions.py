@@ -5,8 +5,8 @@ holds what stock Airflow does, with the intermediate `scheduled` folded into `qu
 
 - `none -> success`: an `EmptyOperator` without callbacks, inlets and outlets never runs (`DagRun.schedule_tis`).
 - `queued -> failed | up_for_retry`: no worker could be had for the attempt.
-- `upstream_failed -> skipped`: a branch or short-circuit that ends later, and `fail_fast`, overwrite it
-  (execution API `skip-downstream`; `_stop_remaining_tasks`). It is the only way out of a final state.
+- `upstream_failed -> skipped`: a branch or short-circuit that ends later overwrites it (execution API
+  `skip-downstream`). It is the only way out of a final state.
 
 `removed` has no way in: it marks instances whose DAG changed under the run, and a run here keeps its version.
 
@@ -43,7 +43,7 @@ TRANSITIONS: Final[Mapping[TaskState, Mapping[TaskState, str]]] = {
         TaskState.SKIPPED: "branch, cancel, fail_fast, timeout",
     },
     TaskState.UPSTREAM_FAILED: {
-        TaskState.SKIPPED: "late branch, fail_fast",
+        TaskState.SKIPPED: "a branch that ends later",
     },
     TaskState.SUCCESS: {},
     TaskState.FAILED: {},

@@ -14,7 +14,6 @@ from dagcall.errors import (
     Problem,
     RunExists,
     RunNotFound,
-    TooLarge,
     Unavailable,
 )
 
@@ -85,6 +84,4 @@ def _headers(problem: Problem, headers: dict[str, str] | None) -> dict[str, str]
         sent["WWW-Authenticate"] = "Bearer"
     if isinstance(problem, RunExists) and problem.instance is not None:
         sent["Location"] = problem.instance
-    if isinstance(problem, TooLarge):
-        sent["Connection"] = "close"  # else the rest of the body would have to be read
     return sent

@@ -20,7 +20,11 @@ _decode = msgspec.json.Decoder().decode
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """The whole body. Raises `TooLarge` as soon as it is known to be over `limit` bytes."""
+    """The whole body. Raises `TooLarge` as soon as it is known to be over `limit` bytes.
+
+    The connection is then left open, and the HTTP server drops what still comes: closing it would reset it under a
+    client that is still sending, which would never see the answer.
+    """
     declared = request.headers.get("content-length", "0")
     if declared.isdecimal() and int(declared[:20]) > limit:
         raise _too_large(limit)

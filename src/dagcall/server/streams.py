@@ -96,7 +96,7 @@ class EventStream(Response):
                 beat = b": heartbeat\n\n" if self._is_sse else b"\n"
                 await send({"type": "http.response.body", "body": beat, "more_body": True})
             elif changed in done and len(view.records) <= sent and self._context.coordinator.is_stopping:
-                return
+                return  # woken without news: the server has given up on the run
 
     def _event(self, record: JournalRecord) -> bytes:
         document = {

@@ -1,7 +1,9 @@
 """The process side of the wire: a blocking socket to the coordinator.
 
 Guarantees that a frame is sent whole or not at all as far as this process can tell, and that `receive` ends with
-`ConnectionLost` when the coordinator is gone, which is every process's reason to end.
+`ConnectionLost` when the coordinator is gone, which is every process's reason to end. It belongs to the process that
+opened it: for a copy of that process that a task has forked, the connection is lost, so that it cannot speak, or take
+messages, in the worker's name.
 """
 
 import os
@@ -33,6 +35,7 @@ class Channel:
         self._socket = _connect_high(path)
         self._buffer = FrameBuffer()
         self._pending: list[bytes] = []
+        self._owner = os.getpid()
         self.send(Hello(PROTOCOL, role, token, ident, os.getpid()))
 
     def fileno(self) -> int:
@@ -41,6 +44,7 @@ class Channel:
     def send(self, message: Frame) -> None:
         """Raises: ConnectionLost, ProtocolError (message too large; nothing was sent)."""
         data = encode(message)
+        self._refuse_copies()
         try:
             self._socket.sendall(data)
         except OSError as error:
@@ -48,6 +52,7 @@ class Channel:
 
     def receive(self) -> ToProcess:
         """Block until the next message. Raises: ConnectionLost, ProtocolError."""
+        self._refuse_copies()
         while not self._pending:
             try:
                 data = self._socket.recv(_CHUNK)
@@ -59,6 +64,10 @@ class Channel:
                 raise ConnectionLost("the coordinator closed the connection")
             self._pending = self._buffer.feed(data)
         return decode_to_process(self._pending.pop(0))
+
+    def _refuse_copies(self) -> None:
+        if os.getpid() != self._owner:
+            raise ConnectionLost("this process was forked by a task; only the worker itself can speak to the server")
 
     @property
     def has_pending(self) -> bool:

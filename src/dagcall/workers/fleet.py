@@ -10,6 +10,7 @@ import contextlib
 import json
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -41,8 +42,10 @@ log = logging.getLogger("dagcall.workers")
 
 ROOT_START_LIMIT = 120.0
 """Seconds for the import of Airflow; a cold disk has been seen to need 20."""
-LOAD_LIMIT = 30.0
-"""Seconds for one file, Airflow's `[core] dagbag_import_timeout` default; a hanging import must end."""
+LOAD_LIMIT = 35.0
+"""Seconds for one file, unless the runtime's configuration says otherwise (`load_limit`); a hanging import must end."""
+_CAUSE_PATIENCE = 0.25
+"""Seconds between the end of a connection and the report of who reaped the process, which knows more."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,7 @@ class Fleet:
         self._stopping = False
         self._restart: asyncio.Task[None] | None = None
         self._exit_watchers: dict[int, Callable[[int], None]] = {}
+        self._load_limit: float | None = LOAD_LIMIT
 
     async def start(self) -> dict[str, Any]:
         """Start the side process and the root zygote. Raises Unavailable when Airflow cannot be imported."""
@@ -139,7 +143,7 @@ class Fleet:
         """Parse a file in a loader. What it does wrong, hanging and crashing included, is in the errors."""
         begun = time.monotonic()
         try:
-            loaded: LoadedFile = await self._ask_root("loader", lambda ident: ForkLoader(ident, path), LOAD_LIMIT)
+            loaded: LoadedFile = await self._ask_root("loader", lambda ident: ForkLoader(ident, path), self._load_limit)
             return loaded
         except _ProcessEnded as end:
             return self._unloadable(path, str(end), time.monotonic() - begun)
@@ -151,7 +155,7 @@ class Fleet:
             Unavailable: the process did not come to that.
         """
         try:
-            zygote: FileZygote = await self._ask_root("zygote", lambda ident: ForkZygote(ident, path), LOAD_LIMIT)
+            zygote: FileZygote = await self._ask_root("zygote", lambda ident: ForkZygote(ident, path), self._load_limit)
             return zygote
         except _ProcessEnded as end:
             raise Unavailable(f"the process for {path} could not be started: {end}") from end
@@ -197,7 +201,7 @@ class Fleet:
         except TimeoutError:
             if expected.pid:
                 processes.kill_family(expected.pid)
-            raise _ProcessEnded(f"it was not parsed within {limit:g} s and was ended") from None
+            raise _ProcessEnded(f"it was not imported within {limit:g} s and was ended") from None
         finally:
             self._expected.pop(ident, None)
 
@@ -230,7 +234,9 @@ class Fleet:
             ended.cancel()
         if not self._root_ready.done():
             raise Unavailable("Airflow could not be imported by the zygote process; its message is on standard error")
-        return self._root_ready.result()
+        config = self._root_ready.result()
+        self._load_limit = config.get("load_limit", LOAD_LIMIT)
+        return config
 
     def _introduce(self, connection: Connection, hello: Hello) -> None:
         if hello.role == "root":
@@ -249,7 +255,7 @@ class Fleet:
             expected.answer.set_result((connection, hello.pid))
             return
         connection.on_frame = lambda frame: self._on_loading_frame(hello.ident, expected, frame)
-        connection.on_lost = lambda: self._fail_expected(hello.ident, "its process ended while it was parsed")
+        connection.on_lost = lambda: self._fail_later(hello.ident, "the process that imported it ended")
 
     def _on_root_frame(self, connection: Connection, frame: FromProcess) -> None:
         match frame:
@@ -262,7 +268,7 @@ class Fleet:
                 if expected is not None and not expected.answer.done():
                     expected.answer.set_result(frame.paths)
             case Exited():
-                self._fail_expected(frame.ident, f"its process ended with status {frame.status} while it was parsed")
+                self._fail_expected(frame.ident, f"the process that imported it {_ending(frame.status)}")
             case _:
                 connection.close()
 
@@ -271,7 +277,9 @@ class Fleet:
             self._root = None
         for ident, expected in list(self._expected.items()):
             if expected.connection is None and expected.role != "worker":
-                self._fail_expected(ident, "the zygote process was lost")
+                del self._expected[ident]
+                if not expected.answer.done():
+                    expected.answer.set_exception(Unavailable("the zygote process is being restarted; try again"))
         if not self._stopping and (self._restart is None or self._restart.done()):
             log.warning("the root zygote (pid %d) is gone; starting another", self._root_pid)
             self._restart = asyncio.get_running_loop().create_task(self._restart_root())
@@ -304,7 +312,7 @@ class Fleet:
             zygote.connection.close()
             return
         zygote.forked.discard(frame.ident)
-        self._fail_expected(frame.ident, f"its process ended with status {frame.status} before it was ready")
+        self._fail_expected(frame.ident, f"its process {_ending(frame.status)} before it was ready")
         watcher = self._exit_watchers.pop(frame.ident, None)
         if watcher is not None:
             watcher(frame.status)
@@ -320,12 +328,24 @@ class Fleet:
         if expected is not None and not expected.answer.done():
             expected.answer.set_exception(_ProcessEnded(reason))
 
+    def _fail_later(self, ident: int, reason: str) -> None:
+        asyncio.get_running_loop().call_later(_CAUSE_PATIENCE, self._fail_expected, ident, reason)
+
     def _new_ident(self) -> int:
         self._next_ident += 1
         return self._next_ident
 
     def _unloadable(self, path: str, reason: str, seconds: float) -> LoadedFile:
         return LoadedFile(path, "", {}, [(os.path.relpath(path, self._folder), reason)], [], seconds)
+
+
+def _ending(status: int) -> str:
+    """An exit status (negative: a signal) in words."""
+    if status >= 0:
+        return f"ended itself with exit code {status} (os._exit?)"
+    with contextlib.suppress(ValueError):
+        return f"was ended by {signal.Signals(-status).name}"
+    return f"was ended by signal {-status}"
 
 
 class _ProcessEnded(Exception):

@@ -3,8 +3,9 @@
 Guarantees of `base.Workers`. A job goes to an idle worker of its code at once, most recently used first (its memory
 is warm), else it waits, smallest priority first. A worker is forked when a job has waited `SPAWN_AFTER`: long enough
 for a worker that is only being restored to come back, short enough not to be felt. When the workers that exist keep
-all CPUs busy, more of them would only get in each other's way, so forking then waits until the job has waited
-`STARVED_AFTER`: a task that waits for a database must not starve others, one that computes may slow them.
+all CPUs busy, more of them would only get in each other's way: then one more is forked only when no task of the file
+has ended for `STARVED_AFTER`. A task that waits for a database must not starve others, one that computes may slow
+them; work that flows needs no help.
 
 No more than `limit` workers live at once; an idle worker of another file makes room.
 """
@@ -47,6 +48,7 @@ class LoadedCode:
     withdrawn: set[int] = field(default_factory=set)
     starting: int = 0
     failures: int = 0
+    last_end: float = 0.0
     closing: bool = False
     last_used: float = 0.0
 
@@ -221,9 +223,11 @@ class WorkerPool:
             wanted = min(waiting, _MOST_AT_ONCE) - code.starting
             if wanted <= 0:
                 continue
-            waited = now - min(entry[2] for entry in code.waiting)
-            if code.workers and waited < STARVED_AFTER and self._cpus_are_busy():
-                continue
+            if code.workers and self._cpus_are_busy():
+                if now - max(code.last_end, code.waiting[0][2]) < STARVED_AFTER:
+                    continue
+                wanted = 1
+                code.last_end = now
             for _ in range(wanted):
                 if self._alive >= self._settings.limit and not self._make_room(code):
                     break
@@ -286,6 +290,8 @@ class WorkerPool:
         self._on_idle(code, worker, None)
 
     def _on_idle(self, code: LoadedCode, worker: Worker, retire: str | None) -> None:
+        if worker.tasks_run:
+            code.last_end = worker.idle_since
         used_up = worker.tasks_run > 0 and (code.single_use or worker.tasks_run >= self._settings.recycle_after)
         if retire is not None or used_up:
             worker.close()

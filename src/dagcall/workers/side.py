@@ -60,6 +60,8 @@ def _reap_until_coordinator_is_gone() -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     while True:
         _reap()
+        if not processes.children_of(os.getpid()):
+            return  # the root zygote and all that came from it are gone: nothing is left to watch over
         ready, _, _ = select.select([0, read_end], [], [])
         if read_end in ready:
             os.read(read_end, 4096)

@@ -23,7 +23,15 @@ STOP_GRACE = 2.0
 """Seconds between SIGTERM and SIGKILL. Airflow's supervisor waits 5; a caller is waiting here."""
 HARD_LIMIT_GRACE = 1.0
 """Seconds that Airflow's own timeout, an exception raised in the task, has to end a task before we do."""
+OVERTIME = 20.0
+"""Seconds for callbacks and listeners after a task's end; Airflow's `[core] task_success_overtime` default."""
 _CAUSE_PATIENCE = 0.25
+_LEFT = ("WorkerLost", "it closed its connection to the server")
+_SPEECHLESS = (
+    "WorkerLost",
+    "it lived on without its connection to the server, and was ended"
+    " (did it close all descriptors, or become another program?)",
+)
 
 
 class State(Enum):
@@ -142,6 +150,7 @@ class Worker:
                 self.state = State.FINISHING
                 if self._stopped_for is None:
                     self._cancel_timers()
+                    self._timers.append(self._loop.call_later(OVERTIME, self.kill))
                 job.ended(frame)
             case Idle():
                 self.tasks_run += 1
@@ -149,8 +158,12 @@ class Worker:
                 if self._stopped_for is not None:
                     self.kill()  # it was told to end; what its SIGTERM handler left behind is not known
                 elif self.state is State.FINISHING:
+                    self._cancel_timers()
                     self.state = State.IDLE
                     self._on_idle(self, frame.retire)
+                elif self.state is State.BUSY:
+                    self._stopped_for = ("WorkerLost", "its process did not report how the task ended")
+                    self.kill()
             case _:
                 self.kill()
 
@@ -158,7 +171,7 @@ class Worker:
         if self.state is State.DEAD:
             return
         if self.state in (State.BUSY, State.LEASED) and self._stopped_for is None:
-            self._stopped_for = ("WorkerLost", "it closed its connection to the server")
+            self._stopped_for = _LEFT
             # Usually it is just dead; only a process that lives on without a connection is ended.
             self._loop.call_later(_CAUSE_PATIENCE, self._kill_if_alive)
         else:
@@ -166,6 +179,8 @@ class Worker:
 
     def _kill_if_alive(self) -> None:
         if not self._gone and self.state is not State.DEAD:
+            if self._stopped_for is _LEFT:
+                self._stopped_for = _SPEECHLESS
             self.kill()
 
     def _on_process_gone(self) -> None:
@@ -194,7 +209,7 @@ class Worker:
 
     def _cause(self) -> tuple[str, str]:
         if self._stopped_for is not None and (self._status is None or self._status <= 0):
-            if self._stopped_for[1].startswith("it closed") and self._status is not None:
+            if self._stopped_for is _LEFT and self._status is not None:
                 return "WorkerLost", describe_exit(self._status)
             return self._stopped_for
         if self._status is None:

@@ -20,6 +20,7 @@ from dagcall.model.events import (
 from dagcall.model.ids import RunKey, TaskKey
 from dagcall.model.plan import DagPlan, TaskPlan
 from dagcall.model.records import JournalRecord
+from dagcall.model.states import TriggerRule
 
 KEY = RunKey("d", "r")
 
@@ -112,8 +113,9 @@ def run_of() -> Callable[..., Run]:
 
 @pytest.fixture(scope="session")
 def task() -> Callable[..., TaskPlan]:
-    def make(task_id: str, *upstream: str, **fields: Any) -> TaskPlan:
-        return TaskPlan(task_id, operator="Scripted", upstream=upstream, **fields)
+    def make(task_id: str, *upstream: str, trigger_rule: str = "all_success", **fields: Any) -> TaskPlan:
+        rule = TriggerRule(trigger_rule)
+        return TaskPlan(task_id, operator="Scripted", upstream=upstream, trigger_rule=rule, **fields)
 
     return make
 

@@ -439,6 +439,27 @@ def test_indirect_setups_are_waited_for(task: Task, run_of: Runs) -> None:
     assert run.states()["work"] == "queued"
 
 
+def test_a_short_circuit_reaches_farther_tasks_only_where_they_are_not_expanded(task: Task, run_of: Runs) -> None:
+    literal = Mapping((MapSource("literal", length=1),))
+    run = run_of(
+        task("short", can_skip_downstream=True),
+        task("near", "short"),
+        task("far", "near", trigger_rule="all_done"),
+        task("far_mapped", "near", trigger_rule="all_done", mapping=literal),
+    )
+    run.end("short", skip=(("near", -1), ("far", -1), ("far_mapped", -1)))
+    assert run.states() == {"short": "success", "near": "skipped", "far": "skipped", "far_mapped[0]": "queued"}
+
+
+def test_always_does_not_even_wait_for_setups(task: Task, run_of: Runs) -> None:
+    run = run_of(
+        task("setup", is_setup=True),
+        task("first", "setup"),
+        task("work", "first", trigger_rule="always"),
+    )
+    assert run.states()["work"] == "queued"
+
+
 def test_nothing_left_to_run_is_a_failure(task: Task, run_of: Runs) -> None:
     # No plan is known that gets here (Airflow needs removed instances for it), so an upstream is made up.
     run = run_of(task("a"), task("b", "a"))

@@ -78,6 +78,7 @@ class WaitStream(Response):
         sent: object = None
         while not gone.done():
             changed = self._view.changed()  # before reading, so that nothing falls between
+            seen = len(self._view.records)
             document, is_last = self._document()
             if document != sent:
                 sent = document
@@ -88,8 +89,8 @@ class WaitStream(Response):
             done, _ = await asyncio.wait((changed, gone), timeout=self._interval, return_when=asyncio.FIRST_COMPLETED)
             if not done:
                 sent = None
-            elif self._context.coordinator.is_stopping and self._document()[0] == sent:
-                return
+            elif self._context.coordinator.is_stopping and len(self._view.records) == seen:
+                return  # woken without news: the server has given up on the run
 
     def _document(self) -> tuple[dict[str, Any], bool]:
         """The line that is true now, and whether it is the last."""

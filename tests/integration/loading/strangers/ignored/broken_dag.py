@@ -1,0 +1,2 @@
+from airflow.sdk import DAG
+raise RuntimeError("must not be imported")

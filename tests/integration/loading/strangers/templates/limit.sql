@@ -1,0 +1,1 @@
+limit {{ params.limit }}

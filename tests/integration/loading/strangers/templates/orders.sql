@@ -1,0 +1,3 @@
+select * from orders
+where region = '{{ params.region }}'
+{% include 'limit.sql' %}

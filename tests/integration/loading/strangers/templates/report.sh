@@ -1,0 +1,2 @@
+set -e
+echo "report for $REGION in {{ dag.dag_id }}"

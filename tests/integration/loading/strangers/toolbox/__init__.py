@@ -1,0 +1,3 @@
+from .arithmetic import scale
+
+__all__ = ["scale"]
