@@ -17,7 +17,7 @@ from dagcall.model.commands import Outcome
 from dagcall.model.states import OutcomeKind
 
 Fact = TypeVar("Fact")
-PATIENCE = 30.0
+PATIENCE = 20.0
 
 
 class Failed(AssertionError):

@@ -25,6 +25,8 @@ from dagcall.workers.frames import Ask, Pushed, Reply, Shipped, Start
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode
 
+_NO_PRIOR_DATES = "include_prior_dates needs runs with logical dates, which dagcall's runs do not have"
+
 _TERMINAL = (
     sdk.SucceedTask,
     sdk.TaskState,
@@ -75,10 +77,9 @@ class Outgoing:
 class WorkerComms:
     """One task's conversation. A new one for each start."""
 
-    def __init__(self, channel: Channel, start: Start, *, mapped_tasks: frozenset[str]) -> None:
+    def __init__(self, channel: Channel, start: Start) -> None:
         self._channel = channel
         self._start = start
-        self._mapped_tasks = mapped_tasks
         self._shipped = {(item.task_id, item.key): item for item in start.xcoms}
         self._fetched: dict[tuple[str, str, str, str], list[bytes]] = {}
         self._asked = 0
@@ -118,47 +119,55 @@ class WorkerComms:
             return None
         return self._shipped.get((msg.task_id, msg.key))
 
-    def _values(self, msg: Any) -> list[bytes]:
-        """All values of one key of a task by ascending map index: shipped, or fetched once."""
+    def _values(self, msg: Any, *, fresh: bool) -> list[bytes]:
+        """All values of one key of a task by ascending map index: shipped, or fetched.
+
+        Not `fresh`: those that were fetched last will do. A sequence is read item by item; one that begins anew, and
+        `xcom_pull`, see what has been pushed meanwhile.
+        """
         item = self._shipped_for(msg)
         if item is not None and item.index < 0:
             return item.values
         key = (msg.dag_id, msg.run_id, msg.task_id, msg.key)
         values = self._fetched.get(key)
-        if values is None:
+        if fresh or values is None:
             values = self._fetched[key] = list(self.ask("xcoms", msg.dag_id, msg.run_id, msg.task_id, msg.key))
         return values
 
     def get_xcom(self, msg: sdk.GetXCom) -> Any:
         index = -1 if msg.map_index is None else msg.map_index
-        if not msg.include_prior_dates and index == -1:
+        if msg.include_prior_dates:
+            _refuse(_NO_PRIOR_DATES)
+        if index == -1:
             item = self._shipped_for(msg)
             if item is not None and not item.mapped:
                 if item.index >= 0 and self.expanding:
                     return _xcom(msg.key, ElementOfList(item.length, item.index, item.values[0]))
                 if item.index < 0:
                     return _xcom(msg.key, _unpack(item.values[0]) if item.values else None)
-        value = self.ask("xcom", msg.dag_id, msg.run_id, msg.task_id, index, msg.key, bool(msg.include_prior_dates))
+        value = self.ask("xcom", msg.dag_id, msg.run_id, msg.task_id, index, msg.key)
         return _xcom(msg.key, None if value is None else _unpack(value))
 
     def get_xcom_count(self, msg: sdk.GetXComCount) -> Any:
         item = self._shipped_for(msg)
         if item is not None and item.index >= 0 and self.expanding:
             return sdk.XComCountResponse(len=item.length)
-        return sdk.XComCountResponse(len=len(self._values(msg)))
+        return sdk.XComCountResponse(len=len(self._values(msg, fresh=True)))
 
     def get_xcom_item(self, msg: sdk.GetXComSequenceItem) -> Any:
         item = self._shipped_for(msg)
         if item is not None and item.index >= 0 and self.expanding and msg.offset == item.index:
             return sdk.XComSequenceIndexResult.model_construct(root=_unpack(item.values[0]))
         try:
-            value = self._values(msg)[msg.offset]
+            value = self._values(msg, fresh=msg.offset == 0)[msg.offset]
         except IndexError:
             return sdk.ErrorResponse(error=ErrorType.XCOM_NOT_FOUND, detail={"offset": msg.offset})
         return sdk.XComSequenceIndexResult.model_construct(root=_unpack(value))
 
     def get_xcom_slice(self, msg: sdk.GetXComSequenceSlice) -> Any:
-        values = self._values(msg)[msg.start : msg.stop : msg.step]
+        if msg.include_prior_dates:
+            _refuse(_NO_PRIOR_DATES)
+        values = self._values(msg, fresh=True)[msg.start : msg.stop : msg.step]
         return sdk.XComSequenceSliceResult.model_construct(root=[_unpack(value) for value in values])
 
     def set_xcom(self, msg: sdk.SetXCom) -> None:
@@ -193,17 +202,15 @@ class WorkerComms:
         self.outgoing.terminal = msg
 
     def ti_count(self, msg: sdk.GetTICount) -> Any:
-        return sdk.TICount(
-            count=self.ask(
-                "ti_count", msg.dag_id, msg.run_ids or [], msg.task_ids or [], _strings(msg.states), msg.map_index
-            )
-        )
+        runs = _run_ids(msg)
+        count = self.ask("ti_count", msg.dag_id, runs, msg.task_ids or [], _strings(msg.states), msg.map_index)
+        return sdk.TICount(count=count)
 
     def dag_run_state(self, msg: sdk.GetDagRunState) -> Any:
         return sdk.DagRunStateResult(state=self.ask("dag_run_state", msg.dag_id, msg.run_id))
 
     def task_states(self, msg: sdk.GetTaskStates) -> Any:
-        states = self.ask("task_states", msg.dag_id, msg.run_ids or [], msg.task_ids or [], msg.map_index)
+        states = self.ask("task_states", msg.dag_id, _run_ids(msg), msg.task_ids or [], msg.map_index)
         return sdk.TaskStatesResult(task_states=states)
 
     def variable(self, msg: sdk.GetVariable) -> Any:
@@ -284,6 +291,12 @@ def _error(sentence: str) -> sdk.ErrorResponse:
 
 def _refuse(sentence: str) -> Any:
     raise AirflowRuntimeError(_error(sentence))
+
+
+def _run_ids(msg: sdk.GetTICount | sdk.GetTaskStates) -> list[str]:
+    if msg.task_group_id is not None or msg.logical_dates is not None or not msg.run_ids:
+        _refuse("dagcall counts and lists task instances by run_ids, not by logical_dates or task_group_id")
+    return list(msg.run_ids or ())
 
 
 def _strings(values: Any) -> list[str]:

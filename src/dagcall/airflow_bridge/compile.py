@@ -120,7 +120,10 @@ def _source(value: Any) -> MapSource:
 
 
 def _reads(task: Operator) -> Iterator[XComRef]:
-    """XComs the task asks for while its arguments are rendered, each once."""
+    """XComs the task asks for while its arguments are rendered, each once.
+
+    One that several expanded arguments share is read whole: each of them needs an element of its own.
+    """
     whole: dict[tuple[str, str], None] = {}
     sparse: dict[tuple[str, str], None] = {}
     if isinstance(task, MappedOperator):
@@ -129,7 +132,7 @@ def _reads(task: Operator) -> Iterator[XComRef]:
         for operator, key in _expand_references(task, plain=False):
             whole[operator.task_id, key] = None
         for operator, key in _expand_references(task, plain=True):
-            sparse[operator.task_id, key] = None
+            (whole if (operator.task_id, key) in sparse else sparse)[operator.task_id, key] = None
     else:
         for operator, key in XComArg.iter_xcom_references(task):
             whole[operator.task_id, key] = None

@@ -3,7 +3,7 @@
 Measured per task (median, trivial `@task`): building `TypeAdapter(JsonValue)` for each template field 0.8 ms;
 `jsonschema.validate` checking an empty schema against the metaschema 0.2 ms for each param; `conf.get*` walking its
 sources 0.1 ms; for its six log lines, matching every key of every record against the list of sensitive names 0.3 ms,
-and searching every value for JSON web tokens 0.05 ms. Each stand-in gives the same answers. They are installed only into the Task SDK versions they were
+walking the records for secrets 0.1 ms, and searching their values for JSON web tokens 0.05 ms. Each stand-in gives the same answers. They are installed only into the Task SDK versions they were
 read against (`SUPPORTED`), and only where the name to replace is what it was; otherwise stock code runs, slower.
 
 `[dagcall] memoise = False` leaves Airflow untouched.
@@ -16,6 +16,7 @@ from typing import Any
 from dagcall.airflow_bridge.settings import conf
 
 SUPPORTED = ("1.3.",)
+_PLAIN = frozenset({str, int, float, bool, type(None)})
 _CONF_METHODS = ("get", "getboolean", "getint", "getfloat", "getlist", "getmandatorylist", "has_option")
 
 
@@ -91,7 +92,26 @@ def _masker() -> bool:
         return False
     cached = functools.lru_cache(maxsize=4096)(stock)
     masker.should_hide_value_for_key = lambda name: cached(name) if isinstance(name, str) else stock(name)  # type: ignore[method-assign]
+    if hasattr(masker, "replacer"):
+        _shallow_redact(masker)
     return True
+
+
+def _shallow_redact(masker: Any) -> None:
+    """What most log records and rendered fields are, one level of plain values under harmless names, needs no walk
+    while no secret is registered."""
+    stock = masker.redact
+    hides = masker.should_hide_value_for_key
+
+    def redact(item: Any, name: str | None = None, max_depth: int | None = None, replacement: str = "***") -> Any:
+        if masker.replacer is None and not (name and hides(name)):
+            if type(item) in _PLAIN:
+                return item
+            if type(item) is dict and all(type(value) in _PLAIN and not hides(key) for key, value in item.items()):
+                return item.copy()
+        return stock(item, name, max_depth, replacement)
+
+    masker.redact = redact
 
 
 def _jwt() -> bool:

@@ -12,6 +12,7 @@ process unfit: `Baseline.unfit` says so and the worker is retired.
 
 import copy
 import datetime
+import decimal
 import enum
 import gc
 import locale
@@ -30,6 +31,7 @@ from typing import Any
 
 from airflow.sdk import DAG
 from airflow.sdk.bases.operator import BaseOperator
+from airflow.sdk.definitions._internal.expandinput import EXPAND_INPUT_EMPTY
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.sdk.definitions.param import Param, ParamsDict
 
@@ -83,6 +85,8 @@ class Baseline:
         self._time_zone = time.tzname
         self._interpreter = (sys.getrecursionlimit(), sys.getswitchinterval(), gc.isenabled())
         self._socket_timeout = socket.getdefaulttimeout()
+        self._decimal = decimal.getcontext().copy()
+        decimal.setcontext(self._decimal.copy())
         self._hooks = (sys.excepthook, sys.displayhook, sys.unraisablehook, threading.excepthook)
         self._threads = self._count_threads()
         self._descriptors = self._list_descriptors()
@@ -147,6 +151,8 @@ class Baseline:
             sys.setswitchinterval(interval)
         if gc.isenabled() != collects:
             (gc.enable if collects else gc.disable)()
+        # It is kept in a contextvar, but changed in place: a task's copy of the context refers to the same object.
+        decimal.setcontext(self._decimal.copy())
         if socket.getdefaulttimeout() != self._socket_timeout:
             socket.setdefaulttimeout(self._socket_timeout)
 
@@ -232,6 +238,8 @@ class Pristine:
     def __init__(self, dags: dict[str, DAG]) -> None:
         self._dags = dags
         self._memo: dict[int, Any] = {}
+        self._keep(EXPAND_INPUT_EMPTY)  # known by its identity
+        self._keep(EXPAND_INPUT_EMPTY)  # Airflow recognises it by its identity
         for dag in dags.values():
             self._keep(dag)
             for task in dag.tasks:
@@ -255,6 +263,13 @@ class Pristine:
             }
             for dag in dags.values()
         }
+        self._dag_states = {dag.dag_id: dict(vars(dag)) for dag in dags.values()}
+        self._task_states = {
+            (dag.dag_id, task.task_id): dict(vars(task))
+            for dag in dags.values()
+            for task in dag.tasks
+            if isinstance(task, BaseOperator)
+        }
         self._dag_params = {dag.dag_id: _fresh_params(dag.params, self._memo) for dag in dags.values()}
 
     def _keep(self, value: Any) -> None:
@@ -263,6 +278,8 @@ class Pristine:
     def task(self, dag_id: str, task_id: str) -> BaseOperator | MappedOperator:
         """The task to run: a copy whose mutable attributes nobody else has; the DAG it refers to is restored."""
         dag = self._dags[dag_id]
+        dag.__dict__.clear()
+        dag.__dict__.update(self._dag_states[dag_id])
         if self._dag_params[dag_id]:
             dag.params = _fresh_params(self._dag_params[dag_id], self._memo)
         elif dag.params:
@@ -271,10 +288,15 @@ class Pristine:
             if getattr(dag, name) != value:
                 setattr(dag, name, self._copy(value))
         task: Any = dag.task_dict[task_id]
-        clone = copy.copy(task)
+        state = self._task_states.get((dag_id, task_id))
+        if state is None:
+            clone = copy.copy(task)
+        else:  # not `copy.copy`: another task may have changed the original, which it reaches through its DAG
+            clone = object.__new__(type(task))
+            clone.__dict__.update(state)
         for name, value in self._task_attributes[dag_id, task_id]:
             fresh = _fresh_params(value, self._memo) if isinstance(value, ParamsDict) else self._copy(value)
-            _set(clone, name, fresh)
+            object.__setattr__(clone, name, fresh)  # past BaseOperator's, which takes it for an author's assignment
         return clone  # type: ignore[no-any-return]
 
     def _copy(self, value: Any) -> Any:
@@ -298,17 +320,12 @@ class Pristine:
 
 
 def _attributes(task: Any) -> list[tuple[str, Any]]:
-    if hasattr(task, "__dict__"):
-        return list(vars(task).items())
-    return [(field.name, getattr(task, field.name)) for field in task.__attrs_attrs__ if hasattr(task, field.name)]
-
-
-def _set(task: Any, name: str, value: Any) -> None:
-    """Past `BaseOperator.__setattr__`, which would treat it as an author's assignment."""
-    if hasattr(task, "__dict__"):
-        task.__dict__[name] = value
-    else:
-        object.__setattr__(task, name, value)
+    """Of an operator, which keeps them in its `__dict__`; of a mapped one, which has slots, or both."""
+    found = dict(getattr(task, "__dict__", {}))
+    for field in getattr(task, "__attrs_attrs__", ()):
+        if hasattr(task, field.name):
+            found[field.name] = getattr(task, field.name)
+    return list(found.items())
 
 
 def _is_immutable(value: Any) -> bool:

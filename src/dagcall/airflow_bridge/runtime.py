@@ -6,6 +6,7 @@ process leaves no `Ended`, and then the coordinator says so.
 """
 
 import contextvars
+import importlib
 import os
 import sys
 from contextlib import suppress
@@ -19,6 +20,22 @@ from dagcall.model.events import EndKind
 from dagcall.workers.channel import Channel
 from dagcall.workers.frames import Ended, Loaded, ProtocolError, Start
 
+_PRELOADED = (
+    "airflow.dag_processing.dagbag",
+    "airflow.dag_processing.importers.python_importer",
+    "airflow.dag_processing.bundles.local",
+    "airflow.providers.standard.operators.bash",
+    "airflow.providers.standard.operators.python",
+    "airflow.providers.standard.decorators.bash",
+    "airflow.sdk",
+    "airflow.sdk.execution_time.task_runner",
+    "airflow.sdk.execution_time.timeout",
+    "airflow.sdk.serde",
+    "dagcall.airflow_bridge.compile",
+    "dagcall.airflow_bridge.loader",
+    "dagcall.airflow_bridge.restore",
+)
+"""Not imported by this module's own code: by name, so that no linter takes them for unused."""
 _NO_VERSION = UUID(int=0)
 _MESSAGE_LIMIT = 10_000
 """Characters of an exception's message that are told to the caller; the log has all of it."""
@@ -30,16 +47,17 @@ class AirflowRuntime:
     def __init__(self) -> None:
         self._folder = ""
         self._dags: dict[str, Any] = {}
-        self._mapped: dict[str, frozenset[str]] = {}
         self._channel: Channel | None = None
 
     def preload(self, folder: str) -> dict[str, Any]:
         """Import Airflow and what every task needs, so that forked processes find it in memory."""
         os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
         os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "client"
-        import airflow.sdk.execution_time.task_runner as task_runner
+        for name in _PRELOADED:
+            importlib.import_module(name)
+        from airflow.sdk.execution_time import task_runner
 
-        from dagcall.airflow_bridge import compile, loader, memo, refusals, restore, tasklog, virtualenv  # noqa: F401
+        from dagcall.airflow_bridge import memo, tasklog, virtualenv
         from dagcall.airflow_bridge.comms import ParseTimeComms
         from dagcall.airflow_bridge.settings import for_coordinator, forget_secrets
 
@@ -72,6 +90,7 @@ class AirflowRuntime:
         return sorted(get_importer_registry().list_dag_files(self._folder, safe_mode=safe_mode))
 
     def load(self, ident: int, path: str, *, keep: bool) -> Loaded:
+        from dagcall.airflow_bridge import tasklog
         from dagcall.airflow_bridge.compile import compile_dag
         from dagcall.airflow_bridge.loader import parse_file
 
@@ -87,12 +106,12 @@ class AirflowRuntime:
                 errors.append((relative, f"DAG {dag.dag_id!r} could not be compiled: {type(error).__name__}: {error}"))
         if keep:
             self.keep(parsed.dags)
+            self._log_file = tasklog.configure()
         return Loaded(ident, path, parsed.version, plans, errors, parsed.dependencies, parsed.seconds)
 
     def keep(self, dags: dict[str, Any]) -> None:
         """Make these the DAGs whose tasks this process, and those forked from it, can run."""
         from airflow.dag_processing.bundles.local import LocalDagBundle
-        from airflow.sdk.definitions.mappedoperator import MappedOperator
         from airflow.sdk.execution_time import task_runner
 
         from dagcall.airflow_bridge.loader import BUNDLE_NAME
@@ -103,7 +122,6 @@ class AirflowRuntime:
         self._bundle = LocalDagBundle(path=self._folder, name=BUNDLE_NAME)
         for dag in dags.values():
             task_runner._register_deserialization_allowed_classes(dag, task_runner.log)
-            self._mapped[dag.dag_id] = frozenset(task.task_id for task in dag.tasks if isinstance(task, MappedOperator))
 
     def prepare(self, channel: Channel) -> None:
         import faulthandler
@@ -114,7 +132,7 @@ class AirflowRuntime:
 
         sys.excepthook = sys.__excepthook__
         self.connect(channel)
-        self._log_file, self._stdout, self._stderr = tasklog.configure()
+        self._stdout, self._stderr = tasklog.attach(self._log_file)
         # Airflow's importer leaves a Python handler, which cannot end a real segmentation fault.
         signal.signal(signal.SIGSEGV, signal.SIG_DFL)
         faulthandler.enable(file=2)
@@ -149,11 +167,11 @@ class AirflowRuntime:
         from airflow.sdk.definitions._internal.contextmanager import _CURRENT_CONTEXT
         from structlog.contextvars import bind_contextvars
 
-        from dagcall.airflow_bridge.comms import WorkerComms
+        from dagcall.airflow_bridge.comms import Outgoing, WorkerComms
 
         assert self._channel is not None
         runner = self._task_runner
-        comms = WorkerComms(self._channel, start, mapped_tasks=self._mapped.get(start.dag_id, frozenset()))
+        comms = WorkerComms(self._channel, start)
         runner.SUPERVISOR_COMMS = comms  # type: ignore[attr-defined]
         bind_contextvars(
             ti_id=start.ti_id,
@@ -175,15 +193,16 @@ class AirflowRuntime:
         except BaseException as early:
             # Outside `run()`: params that do not validate, or a task that is gone. Airflow's supervisor sees such a
             # process exit with status 1 and retries the task if it may.
-            log.exception("Task failed before it could run")
             self._channel.send(_ended(start, comms, None, early))
+            log.exception("Task failed before it could run")
             return
         finally:
             del _CURRENT_CONTEXT[depth:]
         try:
             self._channel.send(_ended(start, comms, state, error))
-        except ProtocolError as too_large:  # nothing was sent
-            self._channel.send(_ended(start, WorkerComms(self._channel, start, mapped_tasks=frozenset()), None, too_large))
+        except ProtocolError as too_large:  # and so nothing was sent
+            comms.outgoing = Outgoing()
+            self._channel.send(_ended(start, comms, None, too_large))
         context["exception"] = error
         with suppress(SystemExit):
             runner.finalize(ti, state, context, log, error)

@@ -25,6 +25,7 @@ from dagcall.coordinator.recovery import rebuild
 from dagcall.coordinator.run import Run
 from dagcall.coordinator.watcher import watch
 from dagcall.core.machine import RunMachine
+from dagcall.core.slots import Slots
 from dagcall.errors import (
     BadRequest,
     DagcallError,
@@ -78,6 +79,7 @@ class Coordinator:
         self._drivers: dict[RunKey, Driver] = {}
         self._codes_in_use: dict[int, tuple[Code, int]] = {}
         self._released: set[int] = set()
+        self._run_slots: dict[str, Slots[RunKey]] = {}
         self._recent: OrderedDict[RunKey, Run] = OrderedDict()
         self._known_plans: set[tuple[str, str]] = set()
         self._around: Surroundings | None = None
@@ -268,7 +270,20 @@ class Coordinator:
         )
         run = Run(key, plan, RunMachine(plan, key), head)
         assert self._around is not None
-        return run, Driver(run, served.code, self._around), event
+        return run, Driver(run, served.code, self._around, held=self._must_wait(run)), event
+
+    def _must_wait(self, run: Run) -> bool:
+        """`max_active_runs`, where the author wrote it: further runs are accepted and wait their turn."""
+        limit = run.plan.max_active_runs
+        if limit is None:
+            return False
+        return not self._run_slots.setdefault(run.key.dag_id, Slots(limit)).enter(run.key)
+
+    def _give_turn(self, key: RunKey) -> None:
+        slots = self._run_slots.get(key.dag_id)
+        for admitted in slots.leave(key) if slots is not None else ():
+            if admitted in self._drivers:
+                self._drivers[admitted].release()
 
     async def _resume(self) -> None:
         """Take up the runs that the last server left unfinished."""
@@ -278,7 +293,7 @@ class Coordinator:
             if run is None or head.key in self._drivers:
                 continue
             code = await self._code_for(run)
-            driver = Driver(run, code, self._around)
+            driver = Driver(run, code, self._around, held=self._must_wait(run))
             self._drivers[head.key] = driver
             self._idle.clear()
             if run.outcome is None:
@@ -309,6 +324,7 @@ class Coordinator:
         if run.head.state.is_final:
             self._keep(run)
         self._unuse(driver.code)
+        self._give_turn(run.key)
         if not self._drivers:
             self._idle.set()
 

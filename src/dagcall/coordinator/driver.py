@@ -15,13 +15,14 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import assert_never
 
 from dagcall.coordinator.attempt import Attempt
 from dagcall.coordinator.clock import Clock
 from dagcall.coordinator.run import Run
 from dagcall.coordinator.shipping import Shipper
+from dagcall.core.slots import Slots
 from dagcall.errors import DagcallError, Unavailable
 from dagcall.journal.base import Journal
 from dagcall.model.commands import Answer, Command, EndRun, Record, SetTimer, StartAttempt, StopAttempt
@@ -51,7 +52,8 @@ class Surroundings:
 class Driver:
     """Drives one run until it has ended."""
 
-    def __init__(self, run: Run, code: Code, around: Surroundings) -> None:
+    def __init__(self, run: Run, code: Code, around: Surroundings, *, held: bool = False) -> None:
+        """`held`: the run waits, accepted, until `release` (`max_active_runs`)."""
         self.run = run
         self.epoch = around.epoch
         self._around = around
@@ -66,6 +68,16 @@ class Driver:
         self._accepted = run.head.last_record > 0
         self._durability = "process"
         self._stopped = False
+        self._held: list[Attempt] | None = [] if held else None
+        limit = run.plan.max_active_tasks
+        self._slots: Slots[int] | None = None if limit is None else Slots(limit)
+
+    def release(self) -> None:
+        """The run's turn has come."""
+        held, self._held = self._held or [], None
+        for attempt in held:
+            if attempt.command.attempt in self._attempts:
+                self._offer(attempt)
 
     def accept(self, event: RunAccepted) -> "asyncio.Future[None]":
         """Begin the run; done when it is durable. Fails with RunExists or JournalError, and nothing was kept."""
@@ -111,7 +123,7 @@ class Driver:
         self.feed(AttemptStarted(attempt.command.attempt, self.epoch, self._around.hostname, attempt.lease.pid))
 
     def attempt_ended(self, attempt: Attempt, event: AttemptEnded) -> None:
-        self._attempts.pop(attempt.command.attempt, None)
+        self._forget(attempt.command.attempt)
         self.feed(event)
 
     def attempt_asked(self, attempt: Attempt, frame: Ask) -> None:
@@ -165,8 +177,7 @@ class Driver:
         first = self._next_record
         self._next_record += len(records)
         machine = self.run.machine
-        self._head = replace(
-            self._head,
+        self._head = self._head.advanced(
             state=machine.state,
             start_date=machine.start_date,
             end_date=machine.end_date,
@@ -193,7 +204,7 @@ class Driver:
                 case Attempt():
                     self._start(act)
                 case StopAttempt():
-                    attempt = self._attempts.pop(act.attempt, None)
+                    attempt = self._forget(act.attempt)
                     if attempt is not None:
                         self._drop(attempt, act.reason)
                 case Answer():
@@ -212,7 +223,23 @@ class Driver:
         deadline = self.run.machine.accepted.deadline
         attempt = Attempt(self, command, self.code, math.inf if deadline is None else deadline)
         self._attempts[command.attempt] = attempt
-        self._around.workers.submit(attempt)
+        self._offer(attempt)
+
+    def _offer(self, attempt: Attempt) -> None:
+        """Ask for a worker, as soon as the author's limits allow it."""
+        if self._held is not None:
+            self._held.append(attempt)
+        elif self._slots is None or self._slots.enter(attempt.command.attempt, attempt.priority):
+            self._around.workers.submit(attempt)
+
+    def _forget(self, number: int) -> Attempt | None:
+        """The attempt is over, or not wanted any more: others may have its slot."""
+        attempt = self._attempts.pop(number, None)
+        if attempt is not None and self._slots is not None:
+            for admitted in self._slots.leave(number):
+                if admitted in self._attempts:
+                    self._around.workers.submit(self._attempts[admitted])
+        return attempt
 
     def _start(self, attempt: Attempt) -> None:
         """Its start is durable: let the code run."""

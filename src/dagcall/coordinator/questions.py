@@ -7,6 +7,7 @@ cannot be answered raises `LookupError` with the sentence that the task will see
 from collections.abc import Callable
 from typing import Any
 
+from dagcall.core.instance import TaskInstance
 from dagcall.core.machine import RunMachine
 from dagcall.model.ids import RunKey
 
@@ -28,9 +29,7 @@ def answer(what: str, args: list[Any], machines: dict[RunKey, RunMachine | None]
     """Raises LookupError."""
     match what:
         case "xcom":
-            _, _, task_id, map_index, key, include_prior_dates = args
-            if include_prior_dates:
-                raise LookupError("include_prior_dates needs runs with logical dates, which dagcall's runs do not have")
+            _, _, task_id, map_index, key = args
             machine = _only(machines)
             item = None if machine is None else machine.xcoms.get(task_id, map_index, key)
             return None if item is None else item.value
@@ -55,14 +54,14 @@ def answer(what: str, args: list[Any], machines: dict[RunKey, RunMachine | None]
                 if machine is not None
                 for instance in machine.instances()
                 if (not task_ids or instance.task.task_id in task_ids)
-                and (not states or instance.state.value in states)
+                and (not states or (instance.state.airflow or "null") in states)
                 and (map_index is None or instance.map_index == map_index)
             )
         case "task_states":
             _, _, task_ids, map_index = args
             return {
                 key.run_id: {
-                    str(instance.key): instance.state.airflow
+                    _name(instance): instance.state.airflow
                     for instance in machine.instances()
                     if (not task_ids or instance.task.task_id in task_ids)
                     and (map_index is None or instance.map_index == map_index)
@@ -72,6 +71,12 @@ def answer(what: str, args: list[Any], machines: dict[RunKey, RunMachine | None]
             }
         case _:
             raise LookupError(f"dagcall does not know the question {what!r}")
+
+
+def _name(instance: TaskInstance) -> str:
+    """As the execution API names it (airflow/api_fastapi/execution_api/routes/task_instances.py)."""
+    task_id = instance.task.task_id
+    return task_id if instance.map_index < 0 else f"{task_id}_{instance.map_index}"
 
 
 def _only(machines: dict[RunKey, RunMachine | None]) -> RunMachine | None:

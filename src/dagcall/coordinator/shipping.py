@@ -9,7 +9,7 @@ import msgspec
 
 from dagcall.core.machine import RunMachine
 from dagcall.model.events import XComItem
-from dagcall.model.ids import UNMAPPED
+from dagcall.model.ids import UNMAPPED, TaskKey
 from dagcall.model.plan import RETURN_VALUE, DagPlan, MapSource, TaskPlan, XComRef
 from dagcall.workers.frames import Shipped
 
@@ -51,8 +51,16 @@ class Shipper:
         mapped = upstream.mapping is not None
         if not ref.whole and task.mapping is not None and map_index >= 0:
             return self._ship_element(task, map_index, ref, mapped=mapped)
+        if not self._has_ended(upstream):
+            return None  # under a trigger rule such as `one_success`: it may push while this task runs
         items = self._machine.xcoms.all_of(ref.task_id, ref.key)
         return Shipped(ref.task_id, ref.key, mapped, [item.value for item in items])
+
+    def _has_ended(self, upstream: TaskPlan) -> bool:
+        width = self._machine.expand_width(upstream.task_id)
+        indexes = (UNMAPPED,) if width is None else range(width)
+        instances = [self._machine.instance(TaskKey(upstream.task_id, index)) for index in indexes]
+        return all(instance is not None and instance.state.is_final for instance in instances)
 
     def _ship_element(self, task: TaskPlan, map_index: int, ref: XComRef, *, mapped: bool) -> Shipped | None:
         assert task.mapping is not None

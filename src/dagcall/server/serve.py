@@ -7,6 +7,7 @@ still waits with 202, and leaves no process behind. A second signal ends the dra
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -118,6 +119,10 @@ class _Server:
         host, port = self._listener.getsockname()[:2]
         log.info("listening on http://%s:%d; loading %s", host, port, self._folder)
         await self._coordinator.load()
+        # What was loaded stays: the collector need not look at it again, nor as often as for small programs.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 50)
         catalog = self._coordinator.catalog
         log.info("serving %d DAG(s), %d import error(s)", len(catalog.plans()), len(catalog.import_errors()))
 

@@ -5,6 +5,7 @@ retired, instead of reused, when the runtime cannot vouch for that, and it refus
 """
 
 import os
+import time
 from collections.abc import Callable
 
 from dagcall.workers import processes
@@ -34,8 +35,10 @@ def serve(channel: Channel, runtime: TaskRuntime) -> None:
         if not isinstance(message, Start):
             continue
         try:
+            begun, wanted = time.monotonic(), processes.cpu_wanted()
             retire = runtime.run(message)
-            channel.send(Idle(message.attempt, message.epoch, retire))
+            wanting = processes.cpu_wanted() - wanted
+            channel.send(Idle(message.attempt, message.epoch, retire, time.monotonic() - begun, wanting))
         except ConnectionLost:
             processes.kill_family(os.getpid(), keep_root=True)
             os._exit(LOST_CONNECTION)

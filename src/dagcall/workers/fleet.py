@@ -44,6 +44,8 @@ ROOT_START_LIMIT = 120.0
 """Seconds for the import of Airflow; a cold disk has been seen to need 20."""
 LOAD_LIMIT = 35.0
 """Seconds for one file, unless the runtime's configuration says otherwise (`load_limit`); a hanging import must end."""
+_ROOTS_TRIED = 3
+"""Root zygotes that are asked for a process, one after the other, when each dies before it has forked it."""
 _CAUSE_PATIENCE = 0.25
 """Seconds between the end of a connection and the report of who reaped the process, which knows more."""
 
@@ -109,6 +111,9 @@ class Fleet:
         self._expected: dict[int, _Expected] = {}
         self._zygotes: dict[int, FileZygote] = {}
         self._next_ident = 0
+        self._starting: asyncio.subprocess.Process | None = None
+        self._workers: dict[int, int] = {}
+        self._watchers: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._restart: asyncio.Task[None] | None = None
         self._exit_watchers: dict[int, Callable[[int], None]] = {}
@@ -124,10 +129,11 @@ class Fleet:
         self._stopping = True
         if self._restart is not None:
             self._restart.cancel()
-        for side in self._sides:
+        sides = list(self._sides)
+        for side in sides:
             if side.stdin is not None:
                 side.stdin.close()
-        for side in self._sides:
+        for side in sides:
             try:
                 await asyncio.wait_for(side.wait(), 10)
             except TimeoutError:
@@ -175,6 +181,7 @@ class Fleet:
 
     def forget(self, ident: int) -> None:
         self._exit_watchers.pop(ident, None)
+        self._workers.pop(ident, None)
 
     def close_zygote(self, zygote: FileZygote) -> None:
         zygote.on_lost = lambda: None
@@ -183,14 +190,22 @@ class Fleet:
     def end_orphans(self, known: set[int]) -> None:
         """End what dead workers have left behind: children of a side process that are nobody we know."""
         ours = known | {self._root_pid} | {zygote.pid for zygote in self._zygotes.values()}
-        if any(expected.role != "worker" for expected in self._expected.values()):
-            return  # a process that has not introduced itself yet must not be mistaken for an orphan
+        ours |= {expected.pid for expected in self._expected.values()}
         for side in self._sides:
+            if side is self._starting:
+                continue  # its only child is a root zygote that has not introduced itself yet
             for pid in processes.children_of(side.pid):
                 if pid not in ours and processes.is_orphan(pid):
                     processes.kill_family(pid)
 
     async def _ask_root(self, role: str, frame: Callable[[int], Frame], limit: float | None = None) -> Any:
+        """Raises _ProcessEnded, Unavailable."""
+        for _ in range(_ROOTS_TRIED):
+            with contextlib.suppress(_RootLost):
+                return await self._ask_this_root(role, frame, limit)
+        raise Unavailable("the zygote process is being restarted; try again")
+
+    async def _ask_this_root(self, role: str, frame: Callable[[int], Frame], limit: float | None) -> Any:
         await self._wait_for_root()
         ident = self._new_ident()
         expected = self._expected[ident] = _Expected(role, asyncio.get_running_loop().create_future())
@@ -218,6 +233,10 @@ class Fleet:
             sys.executable, "-m", "dagcall.workers.side", stdin=asyncio.subprocess.PIPE, env=self._environment
         )
         self._sides.append(side)
+        self._starting = side
+        watcher = loop.create_task(self._watch_side(side), name="dagcall-side")
+        self._watchers.add(watcher)
+        watcher.add_done_callback(self._watchers.discard)
         assert side.stdin is not None
         bootstrap = {
             "socket": self._gate.path,
@@ -232,11 +251,29 @@ class Fleet:
             await asyncio.wait(waited, timeout=ROOT_START_LIMIT, return_when=asyncio.FIRST_COMPLETED)
         finally:
             ended.cancel()
+            self._starting = None
         if not self._root_ready.done():
             raise Unavailable("Airflow could not be imported by the zygote process; its message is on standard error")
         config = self._root_ready.result()
         self._load_limit = config.get("load_limit", LOAD_LIMIT)
         return config
+
+    async def _watch_side(self, side: asyncio.subprocess.Process) -> None:
+        """Without its side process nobody would end what lives below it when this process is killed.
+
+        One that ends by itself had nothing below it any more. When one is killed, everything is ended and started
+        anew: what tasks have started is found below the workers as long as these live.
+        """
+        status = await side.wait()
+        self._sides.remove(side)
+        if self._stopping or status == 0:
+            return
+        log.warning("the side process (pid %d) was lost (status %d); starting all processes anew", side.pid, status)
+        zygotes = [zygote.pid for zygote in self._zygotes.values()]
+        loading = [expected.pid for expected in self._expected.values() if expected.pid]
+        root = [self._root_pid] if self._root_pid else []
+        for pid in (*self._workers.values(), *loading, *zygotes, *root):
+            processes.kill_family(pid)
 
     def _introduce(self, connection: Connection, hello: Hello) -> None:
         if hello.role == "root":
@@ -252,6 +289,7 @@ class Fleet:
         expected.pid, expected.connection = hello.pid, connection
         if hello.role == "worker":
             del self._expected[hello.ident]
+            self._workers[hello.ident] = hello.pid
             expected.answer.set_result((connection, hello.pid))
             return
         connection.on_frame = lambda frame: self._on_loading_frame(hello.ident, expected, frame)
@@ -275,13 +313,14 @@ class Fleet:
     def _on_root_lost(self, connection: Connection) -> None:
         if self._root is connection:
             self._root = None
+            self._root_pid = 0
         for ident, expected in list(self._expected.items()):
             if expected.connection is None and expected.role != "worker":
                 del self._expected[ident]
                 if not expected.answer.done():
-                    expected.answer.set_exception(Unavailable("the zygote process is being restarted; try again"))
+                    expected.answer.set_exception(_RootLost())
         if not self._stopping and (self._restart is None or self._restart.done()):
-            log.warning("the root zygote (pid %d) is gone; starting another", self._root_pid)
+            log.warning("the root zygote is gone; starting another")
             self._restart = asyncio.get_running_loop().create_task(self._restart_root())
 
     async def _restart_root(self) -> None:
@@ -346,6 +385,10 @@ def _ending(status: int) -> str:
     with contextlib.suppress(ValueError):
         return f"was ended by {signal.Signals(-status).name}"
     return f"was ended by signal {-status}"
+
+
+class _RootLost(Exception):
+    """The root zygote died before it had done what it was asked."""
 
 
 class _ProcessEnded(Exception):

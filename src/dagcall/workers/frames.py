@@ -169,11 +169,16 @@ class Ended(Frame, frozen=True, array_like=True, tag=True):
 
 
 class Idle(Frame, frozen=True, array_like=True, tag=True):
-    """Restored and ready for the next start; or, with `retire`, about to end for that reason."""
+    """Restored and ready for the next start; or, with `retire`, about to end for that reason.
+
+    Of the `wall` seconds since the start, the process wanted a CPU (had one, or waited for one) for `wanting`.
+    """
 
     attempt: int
     epoch: int
     retire: str | None
+    wall: float
+    wanting: float
 
 
 class Ask(Frame, frozen=True, array_like=True, tag=True):

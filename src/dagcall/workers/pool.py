@@ -2,10 +2,13 @@
 
 Guarantees of `base.Workers`. A job goes to an idle worker of its code at once, most recently used first (its memory
 is warm), else it waits, smallest priority first. A worker is forked when a job has waited `SPAWN_AFTER`: long enough
-for a worker that is only being restored to come back, short enough not to be felt. When the workers that exist keep
-all CPUs busy, more of them would only get in each other's way: then one more is forked only when no task of the file
-has ended for `STARVED_AFTER`. A task that waits for a database must not starve others, one that computes may slow
-them; work that flows needs no help.
+for a worker that is only being restored to come back, short enough not to be felt.
+
+More processes than CPUs help tasks that wait for something; tasks that compute would only get in each other's way. How
+many are of use is estimated from the tasks that have ended (`demand`); no more are forked, and no more are given jobs,
+while tasks do end. When none has ended for `STALLED_AFTER`, what runs is unlike what has ended: workers are forked at
+full speed if nobody wants a CPU, and one each `STARVED_AFTER` otherwise. So tasks that wait for a database never
+starve others, and one that takes a CPU for a minute does so for a moment.
 
 No more than `limit` workers live at once; an idle worker of another file makes room.
 """
@@ -22,11 +25,13 @@ from dagcall.model.plan import DagPlan
 from dagcall.workers import processes
 from dagcall.workers.base import Code, Job
 from dagcall.workers.connection import Connection
+from dagcall.workers.demand import CpuDemand
 from dagcall.workers.fleet import FileZygote, Fleet, LoadedFile
-from dagcall.workers.frames import Dependency
+from dagcall.workers.frames import Dependency, Idle
 from dagcall.workers.worker import State, Worker
 
 SPAWN_AFTER = 0.001
+STALLED_AFTER = 0.01
 STARVED_AFTER = 0.1
 _CHECK_EVERY = 0.005
 _MOST_AT_ONCE = 8
@@ -35,7 +40,7 @@ _START_FAILURES = 3
 _HOUSEKEEPING = 5.0
 
 
-@dataclass
+@dataclass(eq=False)
 class LoadedCode:
     """One version of a file, and its processes while it has any. Implements `base.Code`."""
 
@@ -46,9 +51,9 @@ class LoadedCode:
     idle: list[Worker] = field(default_factory=list)
     waiting: list[tuple[tuple[int, float], int, float, Job]] = field(default_factory=list)
     withdrawn: set[int] = field(default_factory=set)
+    demand: CpuDemand = field(default_factory=lambda: CpuDemand(len(os.sched_getaffinity(0))))
     starting: int = 0
     failures: int = 0
-    last_end: float = 0.0
     closing: bool = False
     last_used: float = 0.0
 
@@ -100,10 +105,12 @@ class WorkerPool:
         self._codes: list[LoadedCode] = []
         self._sequence = itertools.count()
         self._jobs: dict[int, tuple[int, LoadedCode]] = {}
-        self._check: asyncio.TimerHandle | None = None
+        self._check: asyncio.Handle | None = None
+        self._check_due = 0.0
         self._housekeeper: asyncio.Task[None] | None = None
-        self._cpus = os.cpu_count() or 1
+        self._cpus = len(os.sched_getaffinity(0))
         self._alive = 0
+        self._last_end = 0.0
 
     async def start(self) -> dict[str, object]:
         config = await self._fleet.start()
@@ -138,7 +145,7 @@ class WorkerPool:
         target.zygote = zygote
         target.last_used = asyncio.get_running_loop().time()
         zygote.on_lost = lambda: self._on_zygote_lost(target, zygote)
-        self._codes.append(target)
+        self._remember(target)
         if zygote.loaded.plans:
             self._spawn(target)
         return target
@@ -158,9 +165,10 @@ class WorkerPool:
         assert isinstance(code, LoadedCode)
         now = asyncio.get_running_loop().time()
         code.last_used = now
-        if code.idle and not code.waiting:
+        if code.idle and not code.waiting and self._may_lease(code):
             self._lease(code, job)
             return
+        self._remember(code)
         number = next(self._sequence)
         self._jobs[id(job)] = (number, code)
         heapq.heappush(code.waiting, (job.priority, number, now, job))
@@ -168,6 +176,11 @@ class WorkerPool:
         if code.waiting:
             cold = not code.workers and not code.starting
             self._arrange_check(0 if cold else SPAWN_AFTER)
+
+    def _remember(self, code: LoadedCode) -> None:
+        """Have it looked after: also one that was forgotten, unused for long, or whose zygote was lost."""
+        if code not in self._codes:
+            self._codes.append(code)
 
     def withdraw(self, job: Job) -> None:
         entry = self._jobs.pop(id(job), None)
@@ -192,7 +205,7 @@ class WorkerPool:
             self._spawn(code)  # the next call finds a process that is ready
 
     def _dispatch(self, code: LoadedCode) -> None:
-        while code.waiting and code.idle:
+        while code.waiting and code.idle and self._may_lease(code):
             _, number, _, job = heapq.heappop(code.waiting)
             if number in code.withdrawn:
                 code.withdrawn.discard(number)
@@ -203,43 +216,57 @@ class WorkerPool:
         loop = asyncio.get_running_loop()
         due = loop.time() + delay
         if self._check is not None:
-            if self._check.when() <= due:
+            if self._check_due <= due:
                 return
             self._check.cancel()
+        self._check_due = due
         self._check = loop.call_later(delay, self._spawn_where_needed)
 
     def _spawn_where_needed(self) -> None:
         self._check = None
         now = asyncio.get_running_loop().time()
-        again = False
-        for code in [code for code in self._codes if code.waiting]:
-            waiting = len(code.waiting) - len(code.withdrawn)
-            if waiting <= 0:
+        needy = [code for code in self._codes if len(code.waiting) > len(code.withdrawn)]
+        if not needy:
+            return
+        for code in needy:
+            self._dispatch(code)
+            if code.idle or not code.waiting:
                 continue
-            again = True
             if code.zygote is None:
                 self._reopen(code)
-                continue
-            wanted = min(waiting, _MOST_AT_ONCE) - code.starting
-            if wanted <= 0:
-                continue
-            if code.workers and self._cpus_are_busy():
-                if now - max(code.last_end, code.waiting[0][2]) < STARVED_AFTER:
-                    continue
-                wanted = 1
-                code.last_end = now
-            for _ in range(wanted):
-                if self._alive >= self._settings.limit and not self._make_room(code):
-                    break
-                self._spawn(code)
-        if again:
-            self._arrange_check(_CHECK_EVERY)
+            else:
+                self._spawn_for(code, now)
+        self._arrange_check(_CHECK_EVERY)
 
-    def _cpus_are_busy(self) -> bool:
+    def _spawn_for(self, code: LoadedCode, now: float) -> None:
+        waiting = min(len(code.waiting) - len(code.withdrawn), _MOST_AT_ONCE) - code.starting
+        if waiting <= 0:
+            return
+        quiet = now - max(self._last_end, code.waiting[0][2])
+        wanted: float = waiting
+        useful = code.demand.useful_workers - len(code.workers) - code.starting
+        if code.workers and useful < waiting and (quiet < STALLED_AFTER or self._is_cpu_wanted()):
+            wanted = useful
+            if wanted < 1 and quiet >= STARVED_AFTER:
+                wanted = 1
+                self._last_end = now
+        while wanted >= 1 and (self._alive < self._settings.limit or self._make_room(code)):
+            self._spawn(code)
+            wanted -= 1
+
+    def _may_lease(self, code: LoadedCode) -> bool:
+        busy = len(code.workers) - len(code.idle)
+        if busy < code.demand.useful_workers:
+            return True
+        now = asyncio.get_running_loop().time()
+        return bool(code.waiting) and now - max(self._last_end, code.waiting[0][2]) >= STALLED_AFTER
+
+    def _is_cpu_wanted(self) -> bool:
+        """As many busy workers as there are CPUs run or would like to."""
         on_cpu = 0
         for code in self._codes:
             for worker in code.workers.values():
-                if worker.state in (State.BUSY, State.FINISHING) and processes.is_on_cpu(worker.pid):
+                if worker.state is State.BUSY and processes.is_on_cpu(worker.pid):
                     on_cpu += 1
                     if on_cpu >= self._cpus:
                         return True
@@ -254,6 +281,16 @@ class WorkerPool:
         self._end_worker(oldest)
         return True
 
+    def _must_make_room_for_others(self, code: LoadedCode) -> bool:
+        """All workers there may be are taken, and another file has waited long while it has none."""
+        if self._alive < self._settings.limit:
+            return False
+        now = asyncio.get_running_loop().time()
+        return any(
+            other is not code and other.waiting and not other.workers and now - other.waiting[0][2] > STARVED_AFTER
+            for other in self._codes
+        )
+
     def _end_worker(self, worker: Worker) -> None:
         for code in self._codes:
             if worker in code.idle:
@@ -264,17 +301,18 @@ class WorkerPool:
         assert code.zygote is not None
         code.starting += 1
         self._alive += 1
-        ident, answer = self._fleet.fork_worker(code.zygote)
-        answer.add_done_callback(lambda future: self._on_spawned(code, ident, future))
+        zygote = code.zygote
+        ident, answer = self._fleet.fork_worker(zygote)
+        answer.add_done_callback(lambda future: self._on_spawned(code, ident, zygote, future))
 
-    def _on_spawned(self, code: LoadedCode, ident: int, answer: "asyncio.Future[tuple[Connection, int]]") -> None:
+    def _on_spawned(
+        self, code: LoadedCode, ident: int, zygote: FileZygote, answer: "asyncio.Future[tuple[Connection, int]]"
+    ) -> None:
         code.starting -= 1
         if answer.cancelled() or answer.exception() is not None:
             self._alive -= 1
-            code.failures += 1
-            if code.failures >= _START_FAILURES:
-                code.failures = 0
-                self._fail_waiting(code, f"no worker could be started: {answer.exception()}")
+            if code.zygote is zygote:  # else its loss was counted, once for all the workers it owed
+                self._count_failure(code, f"no worker could be started: {answer.exception()}")
             return
         code.failures = 0
         connection, pid = answer.result()
@@ -282,21 +320,27 @@ class WorkerPool:
             ident,
             connection,
             pid,
-            on_idle=lambda worker, retire: self._on_idle(code, worker, retire),
+            on_idle=lambda worker, frame: self._on_idle(code, worker, frame),
             on_dead=lambda worker: self._on_dead(code, worker),
         )
         self._fleet.watch_exit(ident, worker.exited)
         code.workers[ident] = worker
         self._on_idle(code, worker, None)
 
-    def _on_idle(self, code: LoadedCode, worker: Worker, retire: str | None) -> None:
-        if worker.tasks_run:
-            code.last_end = worker.idle_since
+    def _on_idle(self, code: LoadedCode, worker: Worker, frame: Idle | None) -> None:
+        retire = None
+        if frame is not None:
+            retire = frame.retire
+            self._last_end = worker.idle_since
+            code.demand.observe(frame.wall, frame.wanting)
         used_up = worker.tasks_run > 0 and (code.single_use or worker.tasks_run >= self._settings.recycle_after)
         if retire is not None or used_up:
             worker.close()
             if code.waiting:
                 self._arrange_check(0)
+            return
+        if self._must_make_room_for_others(code):
+            worker.close()
             return
         code.idle.append(worker)
         self._dispatch(code)
@@ -316,8 +360,16 @@ class WorkerPool:
     def _on_zygote_lost(self, code: LoadedCode, zygote: FileZygote) -> None:
         if code.zygote is zygote:
             code.zygote = None
+            self._count_failure(code, "the process that holds the DAG file died again and again")
         if code.waiting:
             self._arrange_check(0)
+
+    def _count_failure(self, code: LoadedCode, reason: str) -> None:
+        """Nobody waits for a file whose processes only ever die. One worker that was started ends the count."""
+        code.failures += 1
+        if code.failures >= _START_FAILURES:
+            code.failures = 0
+            self._fail_waiting(code, reason)
 
     def _reopen(self, code: LoadedCode) -> None:
         """Its zygote died: start another for the jobs that wait, if the file is still what it was."""

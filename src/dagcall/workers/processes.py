@@ -8,6 +8,7 @@ its child and never escapes to init. Ending a process means walking its descenda
 import ctypes
 import os
 import signal
+import time
 from contextlib import suppress
 
 _PR_SET_PDEATHSIG = 1
@@ -84,14 +85,17 @@ def kill_family(pid: int, *, keep_root: bool = False) -> None:
         kill(member, signal.SIGKILL)
 
 
-def is_on_cpu(pid: int) -> bool:
-    """True when the process runs or waits for a CPU (state R), rather than for I/O or time."""
+def cpu_wanted() -> float:
+    """Seconds in which this process had a CPU or waited for one, so far; see proc_pid_schedstat(5).
+
+    Where the kernel does not say, only the time on a CPU.
+    """
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            text = file.read()
+        with open("/proc/self/schedstat", "rb") as file:
+            on_cpu, waiting, _ = file.read().split()
     except OSError:
-        return False
-    return text[text.rfind(b")") + 2 : text.rfind(b")") + 3] == b"R"
+        return time.process_time()
+    return (int(on_cpu) + int(waiting)) / 1e9
 
 
 def is_orphan(pid: int) -> bool:
@@ -106,3 +110,13 @@ def is_orphan(pid: int) -> bool:
         return not is_ours or os.getsid(pid) != pid
     except OSError:
         return False
+
+
+def is_on_cpu(pid: int) -> bool:
+    """True when the process runs or waits for a CPU (state R), rather than for I/O or time."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            text = file.read()
+    except OSError:
+        return False
+    return text[text.rfind(b")") + 2 : text.rfind(b")") + 3] == b"R"

@@ -51,7 +51,7 @@ class Worker:
         connection: Connection,
         pid: int,
         *,
-        on_idle: "Callable[[Worker, str | None], None]",
+        on_idle: "Callable[[Worker, Idle | None], None]",
         on_dead: "Callable[[Worker], None]",
     ) -> None:
         self.ident = ident
@@ -160,7 +160,7 @@ class Worker:
                 elif self.state is State.FINISHING:
                     self._cancel_timers()
                     self.state = State.IDLE
-                    self._on_idle(self, frame.retire)
+                    self._on_idle(self, frame)
                 elif self.state is State.BUSY:
                     self._stopped_for = ("WorkerLost", "its process did not report how the task ended")
                     self.kill()

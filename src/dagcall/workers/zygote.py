@@ -37,6 +37,7 @@ from dagcall.workers.runtime import TaskRuntime, load_runtime
 
 def main() -> None:
     """Entry of the root zygote. Standard input is a JSON line {socket, token, runtime, folder}."""
+    processes.die_with_parent()  # without its side process nobody would watch over what it forks
     bootstrap = json.loads(sys.stdin.readline())
     processes.set_title("zygote")
     zygote = Zygote(bootstrap["socket"], bootstrap["token"], load_runtime(bootstrap["runtime"]))

@@ -40,20 +40,6 @@ def waits_two_seconds() -> None:
     t()
 
 
-@dag(schedule=None, tags=["dagcall:isolation=task"])
-def isolated() -> None:
-    @task
-    def before() -> int:
-        return os.getpid()
-
-    @result
-    @task
-    def t(other: int) -> list[int]:
-        return [other, os.getpid()]
-
-    t(before())
-
-
 @dag(schedule=None)
 def value_before_cleanup() -> None:
     @task
@@ -162,7 +148,6 @@ shell.dag.add_result(shell.output)
 
 squares()
 waits_two_seconds()
-isolated()
 value_before_cleanup()
 failure_before_cleanup()
 three_steps()
