@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -44,7 +44,13 @@ class Server:
     """One server with an AIRFLOW_HOME, a journal and a port of its own."""
 
     def __init__(
-        self, home: Path, dags: Path = DAGS, *, workers: int | None = None, environment: Mapping[str, str] | None = None
+        self,
+        home: Path,
+        dags: Path = DAGS,
+        *,
+        workers: int | None = None,
+        environment: Mapping[str, str] | None = None,
+        python_path: Sequence[Path] = (),
     ) -> None:
         self.home = home
         self.port = _free_port()
@@ -54,7 +60,11 @@ class Server:
         if workers is not None:
             command += ["--workers", str(workers)]
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "DAGCALL"))}
-        own = {"AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False", "PYTHONPATH": str(SOURCE)}
+        own = {
+            "AIRFLOW_HOME": str(home),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "PYTHONPATH": os.pathsep.join(map(str, (*python_path, SOURCE))),
+        }
         self.messages = home / "stderr.txt"
         with self.messages.open("wb") as messages:
             self.process = subprocess.Popen(
@@ -230,4 +240,3 @@ def failure(answer: httpx.Response) -> dict[str, Any]:
     assert problem["state"] in ("running", "failed", "success")
     assert "Traceback" not in answer.text
     return problem
-

@@ -103,7 +103,12 @@ class Serving:
         return [plan.dag_id for plan in self.coordinator.catalog.plans()]
 
     def wait_for_dag(self, *dag_ids: str) -> None:
-        eventually(lambda: set(dag_ids) <= set(self.dag_ids()), f"{dag_ids} are served", self.errors)
+        def are_served() -> bool:
+            broken = {path: text for path, text in self.errors().items() if path.removesuffix(".py") in dag_ids}
+            assert not broken, broken
+            return set(dag_ids) <= set(self.dag_ids())
+
+        eventually(are_served, f"{dag_ids} are served", self.errors)
 
     def errors(self) -> dict[str, str]:
         return {error.path: error.text for error in self.coordinator.catalog.import_errors()}

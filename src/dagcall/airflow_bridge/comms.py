@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, overload
 
 import msgspec
+from airflow.sdk.bases.skipmixin import XCOM_SKIPMIXIN_FOLLOWED, XCOM_SKIPMIXIN_KEY, XCOM_SKIPMIXIN_SKIPPED
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time import comms as sdk
 from airflow.sdk.serde import deserialize
@@ -85,6 +86,10 @@ class WorkerComms:
         self._asked = 0
         self.expanding = False
         """Set while the expanded arguments of a mapped task are resolved: the only time `ElementOfList` is given."""
+        self.returned: list[Any] = []
+        """The object that the task returned, while it is pushed: see `keep_returned_value`."""
+        self.downstream: set[str] = set()
+        """The tasks directly downstream of this one, once it is known."""
         self.outgoing = Outgoing()
 
     def send(self, msg: Any) -> Any:
@@ -179,9 +184,19 @@ class WorkerComms:
         if msg.key == RETURN_VALUE:
             self.outgoing.xcoms.append((msg.key, value, msg.mapped_length))
             if self._start.want_plain:
-                self.outgoing.plain = to_plain_json(msg.value, value)
+                self.outgoing.plain = to_plain_json(msg.value, value, self.returned)
         else:
             self._channel.send(Pushed(self._start.attempt, self._start.epoch, msg.key, value))
+            if msg.key == XCOM_SKIPMIXIN_KEY and self._start.map_index >= 0:
+                self._skip_alongside(msg.value)
+
+    def _skip_alongside(self, decision: Any) -> None:
+        """A mapped instance that branches tells nobody but this XCom: instances of the same map index look it up
+        (airflow/ti_deps/deps/not_previously_skipped_dep.py)."""
+        skipped = decision.get(XCOM_SKIPMIXIN_SKIPPED)
+        if skipped is None:
+            skipped = self.downstream.difference(decision.get(XCOM_SKIPMIXIN_FOLLOWED) or ())
+        self.outgoing.skip.extend((task_id, self._start.map_index) for task_id in sorted(skipped))
 
     def delete_xcom(self, msg: sdk.DeleteXCom) -> None:
         index = -1 if msg.map_index is None else msg.map_index
@@ -259,6 +274,27 @@ _HANDLERS: dict[type, Callable[[WorkerComms, Any], Any]] = {
     sdk.ResendLoggingFD: WorkerComms.nothing,
     **dict.fromkeys(_TERMINAL, WorkerComms.finish),
 }
+
+
+def keep_returned_value() -> None:
+    """Let `set_xcom` see the object itself: the form that Airflow gives it for other tasks is poorer.
+
+    It turns a Decimal into a float, cannot be read back where the value's class is not on Airflow's list of allowed
+    classes, and is a reference where a custom backend keeps the value.
+    """
+    from airflow.sdk.execution_time import task_runner
+
+    stock = task_runner._push_xcom_if_needed
+
+    def push(result: Any, ti: Any, log: Any) -> None:
+        comms: Any = task_runner.SUPERVISOR_COMMS
+        comms.returned = [result]
+        try:
+            stock(result, ti, log)
+        finally:
+            comms.returned = []
+
+    task_runner._push_xcom_if_needed = push
 
 
 class ParseTimeComms:

@@ -43,6 +43,8 @@ def compile_dag(dag: DAG, *, version: str, relative_fileloc: str) -> DagPlan:
         tags=tags,
         owners=tuple(sorted({str(task.owner) for task in dag.tasks})),
         schedule=None if dag.schedule is None else str(dag.schedule),
+        max_active_tasks=_own_limit(dag.max_active_tasks, "max_active_tasks_per_dag"),
+        max_active_runs=_own_limit(dag.max_active_runs, "max_active_runs_per_dag"),
         fail_fast=dag.fail_fast,
         dagrun_timeout=_seconds(dag.dagrun_timeout),
         isolation="task" if isolated else "warm",
@@ -74,6 +76,7 @@ def _compile_task(task: Operator) -> TaskPlan:
         on_failure_fail_dagrun=task.on_failure_fail_dagrun,
         is_empty=_is_empty(task),
         is_result=bool(task.returns_dag_result),
+        can_skip_downstream=bool(task.inherits_from_skipmixin),
         reads=tuple(_reads(task)),
         priority_weight=task.priority_weight,
         queue=task.queue,
@@ -81,6 +84,12 @@ def _compile_task(task: Operator) -> TaskPlan:
         pool_slots=task.pool_slots,
         task_display_name=task.task_display_name,
     )
+
+
+def _own_limit(value: int, configured: str) -> int | None:
+    """A limit that the author wrote: one that differs from Airflow's configured default, which does not bind here.
+    0 is no limit, as in Airflow."""
+    return None if value == conf.getint("core", configured) else value or None
 
 
 def _backoff(value: bool | float | None) -> float:

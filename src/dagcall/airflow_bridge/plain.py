@@ -10,7 +10,7 @@ import enum
 import math
 import pathlib
 import uuid
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import msgspec
@@ -20,17 +20,20 @@ _SERDE_MARK = b"__classname__"
 """Every value that is more than JSON carries this key in Airflow's serialized form (airflow/sdk/serde)."""
 
 
-def to_plain_json(serialized: Any, packed: bytes) -> bytes:
+def to_plain_json(serialized: Any, packed: bytes, returned: Sequence[Any] = ()) -> bytes:
     """JSON of a pushed XCom.
 
     Args:
         serialized: what `XCom.serialize_value` gave: plain JSON, or Airflow's serde form, or a backend's reference.
         packed: the same as MessagePack, which is searched for serde's mark.
+        returned: the object itself, where it is known; empty for an XCom that the task has pushed by hand.
     """
     from dagcall.airflow_bridge.settings import has_custom_xcom_backend
 
     if _SERDE_MARK not in packed and not has_custom_xcom_backend():
         return _encode(serialized)  # msgspec writes NaN and infinities as null
+    if returned:
+        return _encode(plain(returned[0]))
     from airflow.sdk.execution_time.comms import XComResult
     from airflow.sdk.execution_time.xcom import XCom
 
@@ -57,8 +60,10 @@ def plain(value: Any) -> Any:
             return {str(key): plain(item) for key, item in value.items()}
         case list() | tuple() | Set():
             return [plain(item) for item in value]
-        case bytes():
-            return value.decode("utf-8", "replace")
+        case bytes() | bytearray() | memoryview():
+            return bytes(value).decode("utf-8", "replace")
+        case Sequence():  # such as the lazy sequence of a mapped task's values
+            return [plain(item) for item in value]
     if hasattr(value, "model_dump"):
         return plain(value.model_dump(mode="python"))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

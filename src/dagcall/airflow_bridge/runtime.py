@@ -58,7 +58,7 @@ class AirflowRuntime:
         from airflow.sdk.execution_time import task_runner
 
         from dagcall.airflow_bridge import memo, tasklog, virtualenv
-        from dagcall.airflow_bridge.comms import ParseTimeComms
+        from dagcall.airflow_bridge.comms import ParseTimeComms, keep_returned_value
         from dagcall.airflow_bridge.settings import for_coordinator, forget_secrets
 
         self._folder = folder
@@ -67,6 +67,7 @@ class AirflowRuntime:
         virtualenv.install()
         task_runner.SUPERVISOR_COMMS = ParseTimeComms()  # type: ignore[assignment]
         _mark_expanding()
+        keep_returned_value()
         _block_orm()
         forget_secrets()
         tasklog.silence()
@@ -188,6 +189,7 @@ class AirflowRuntime:
         error: BaseException | None = None
         try:
             ti = self._task_instance(start)
+            comms.downstream = ti.task.downstream_task_ids
             context = ti.get_template_context()
             state, _, error = runner.run(ti, context, log)
         except BaseException as early:

@@ -48,9 +48,15 @@ def _dags() -> dict[str, Any]:
 
 
 def run(runtime: "AirflowRuntime") -> None:
-    """Leaves the process as it was, but warm."""
+    """Leaves the process as it was, but warm. Does nothing where a task, even this one, would be seen by a custom XCom
+    backend or a plugin's listeners."""
     from airflow.sdk.execution_time import task_runner
+    from airflow.sdk.listener import get_listener_manager
 
+    from dagcall.airflow_bridge.settings import has_custom_xcom_backend
+
+    if has_custom_xcom_backend() or get_listener_manager().has_listeners:
+        return
     comms = task_runner.SUPERVISOR_COMMS
     environment = dict(os.environ)
     runtime.keep(_dags())

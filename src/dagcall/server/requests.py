@@ -47,7 +47,7 @@ def decode_json(body: bytes) -> Any:
     """Raises `MalformedJson`, also for what is nested too deeply."""
     try:
         value = _decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         why = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise MalformedJson(f"The body is not valid JSON: {why}.") from None
     if body.count(b"[") + body.count(b"{") > MAX_DEPTH and is_deeper(value, MAX_DEPTH):

@@ -116,7 +116,7 @@ def spoil() -> None:
         logging.getLogger().handlers.clear()
         logging.disable(logging.CRITICAL)
         warnings.simplefilter("ignore")
-        sys.stdin = sys.stdout = sys.stderr = open(os.devnull, "w")
+        sys.stdin = sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
         sys.excepthook = sys.displayhook = sys.unraisablehook = lambda *_: None
         decimal.getcontext().prec = 3
         MARK.set("spoilt")
@@ -160,15 +160,17 @@ class Collecting(BaseOperator):
         self.count = 0
 
     def execute(self, context: Any) -> dict[str, Any]:
-        found = as_seen({
-            "text": self.text,
-            "items": self.items,
-            "nested": self.nested,
-            "plain_list": self.plain_list,
-            "seen": sorted(self.seen),
-            "count": self.count,
-            "surprise": self.__dict__.get("surprise"),
-        })
+        found = as_seen(
+            {
+                "text": self.text,
+                "items": self.items,
+                "nested": self.nested,
+                "plain_list": self.plain_list,
+                "seen": sorted(self.seen),
+                "count": self.count,
+                "surprise": self.__dict__.get("surprise"),
+            }
+        )
         tenant = str(context["params"]["tenant"])
         self.text = tenant
         self.items.append(tenant)
@@ -208,22 +210,24 @@ with DAG(
     def reads(given: dict[str, Any], *more: list[Any], dag_run: Any = None, params: Any = None) -> dict[str, Any]:
         context = get_current_context()
         dag_object, operator = context["dag"], context["task"]
-        found = as_seen({
-            "conf": dag_run.conf,
-            "params": {name: params[name] for name in sorted(params)},
-            "dag_params": {name: dag_object.params[name] for name in sorted(dag_object.params)},
-            "task_params": {name: operator.params[name] for name in sorted(operator.params)},
-            "given": str(given),
-            "more": str(more),
-            "default_args": str({key: dag_object.default_args[key] for key in sorted(dag_object.default_args)}),
-            "macros": str(dag_object.user_defined_macros["known"]),
-            "tags": sorted(dag_object.tags),
-            "doc": dag_object.doc_md,
-            "environ": os.environ.get("TENANT"),
-            "context_environ": sorted(name for name in os.environ if name.startswith("AIRFLOW_CTX_TENANT")),
-            "cwd": os.getcwd(),
-            "contextvar": MARK.get(),
-        })
+        found = as_seen(
+            {
+                "conf": dag_run.conf,
+                "params": {name: params[name] for name in sorted(params)},
+                "dag_params": {name: dag_object.params[name] for name in sorted(dag_object.params)},
+                "task_params": {name: operator.params[name] for name in sorted(operator.params)},
+                "given": str(given),
+                "more": str(more),
+                "default_args": str({key: dag_object.default_args[key] for key in sorted(dag_object.default_args)}),
+                "macros": str(dag_object.user_defined_macros["known"]),
+                "tags": sorted(dag_object.tags),
+                "doc": dag_object.doc_md,
+                "environ": os.environ.get("TENANT"),
+                "context_environ": sorted(name for name in os.environ if name.startswith("AIRFLOW_CTX_TENANT")),
+                "cwd": os.getcwd(),
+                "contextvar": MARK.get(),
+            }
+        )
         tenant = str(params["tenant"])
         given["deep"]["list"].append(tenant)
         given[tenant] = tenant
@@ -250,12 +254,14 @@ with DAG(
     @task
     def mapped(item: str, shared: list[Any], params: Any = None) -> dict[str, Any]:
         context = get_current_context()
-        found = as_seen({
-            "item": item,
-            "shared": str(shared),
-            "params": {name: params[name] for name in sorted(params)},
-            "task_params": {name: context["task"].params[name] for name in sorted(context["task"].params)},
-        })
+        found = as_seen(
+            {
+                "item": item,
+                "shared": str(shared),
+                "params": {name: params[name] for name in sorted(params)},
+                "task_params": {name: context["task"].params[name] for name in sorted(context["task"].params)},
+            }
+        )
         shared.append(params["tenant"])
         params["left"] = params["tenant"]
         params["bag"].append(params["tenant"])

@@ -12,7 +12,7 @@ from ..serving import Serving
 
 VALUES = """
 import dataclasses, datetime, decimal, enum, pathlib, uuid
-import numpy, pydantic
+import pydantic
 from airflow.sdk import dag, result, task
 
 UTC = datetime.timezone.utc
@@ -35,7 +35,6 @@ VALUES = {
     "tuple": lambda: (1, (2, 3)),
     "set": lambda: {5},
     "nan": lambda: [float("nan"), float("inf"), 1.5],
-    "numpy": lambda: [numpy.int64(3), numpy.float64(1.5), numpy.bool_(True)],
     "nested": lambda: {"a": [decimal.Decimal("0.1"), {"b": (datetime.datetime(2024, 1, 1, tzinfo=UTC),)}]},
     "nothing": lambda: None,
     "text": lambda: "Zoë \\ud83d\\ude00".encode("utf-16", "surrogatepass").decode("utf-16"),
@@ -50,12 +49,7 @@ def values():
     def make(params):
         return VALUES[params["which"]]()
 
-    @result
-    @task
-    def pass_on(value):
-        return value
-
-    pass_on(make())
+    return make()
 
 values()
 """
@@ -68,7 +62,6 @@ PLAIN = {
     "tuple": [1, [2, 3]],
     "set": [5],
     "nan": [None, None, 1.5],
-    "numpy": [3, 1.5, True],
     "nested": {"a": ["0.1", {"b": ["2024-01-01T00:00:00+00:00"]}]},
     "nothing": None,
     "text": "Zoë 😀",
@@ -78,15 +71,18 @@ PLAIN = {
 }
 
 
+@pytest.fixture(scope="module")
+def values(served: Serving) -> Serving:
+    served.write("values.py", VALUES)
+    served.wait_for_dag("values")
+    return served
+
+
 @pytest.mark.parametrize("which", PLAIN)
-def test_plain_json(served: Serving, which: str) -> None:
-    """Through one task to another, and then to the caller."""
-    if "values" not in served.dag_ids():
-        served.write("values.py", VALUES)
-        served.wait_for_dag("values")
-    outcome = served.outcome(served.start("values", {"which": which}))
+def test_plain_json(values: Serving, which: str) -> None:
+    outcome = values.outcome(values.start("values", {"which": which}))
     assert outcome.failure is None, outcome.failure
-    text = outcome.results.get("pass_on", b"null")
+    text = outcome.results.get("make", b"null")
     assert json.loads(text) == PLAIN[which]
     assert b"NaN" not in text
 
@@ -162,7 +158,6 @@ def test_further_keys_are_allowed(with_params: Serving) -> None:
         ({"name": "n", "count": True}, {"count": "True is not of type 'integer'"}),
         ({"name": "n", "maybe": 1}, {"maybe": "1 is not of type 'null', 'string'"}),
         ({"name": "n", "day": "yesterday"}, {"day": "'yesterday' is not a 'date'"}),
-        ({"name": "n", "when": "noon"}, {"when": "'noon' is not a 'date-time'"}),
         ({"name": "n", "choice": "c"}, {"choice": "'c' is not one of ['a', 'b', 3]"}),
         ({"name": "n", "nested": {"a": [1, "x"]}}, {"nested.a[1]": "'x' is not of type 'integer'"}),
         ({"name": "n", "nested": {}}, {"nested": "'a' is a required property"}),
@@ -172,7 +167,7 @@ def test_further_keys_are_allowed(with_params: Serving) -> None:
 def test_params_that_do_not_fit(with_params: Serving, sent: dict[str, Any], fields: dict[str, str | None]) -> None:
     with pytest.raises(InvalidParams) as caught:
         with_params.start("params", sent)
-    found = {problem.field: problem.message for problem in caught.value.errors}
+    found = {problem.field: problem.reason for problem in caught.value.errors}
     assert found.keys() == fields.keys()
     assert all(sentence is None or found[name] == sentence for name, sentence in fields.items()), found
 

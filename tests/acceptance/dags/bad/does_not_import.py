@@ -1,5 +1,4 @@
 """A DAG file that needs what is not there."""
 
-from airflow.sdk import DAG  # noqa: F401
-
 import no_such_module_anywhere  # noqa: F401
+from airflow.sdk import DAG  # noqa: F401
