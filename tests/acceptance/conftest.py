@@ -24,7 +24,7 @@ def adopt_what_escapes() -> None:
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Serves all DAGs of this folder to tests that do it no lasting harm."""
-    yield from _serving(Server(tmp_path_factory.mktemp("shared")))
+    yield from serving(Server(tmp_path_factory.mktemp("shared"), workers=200))
 
 
 @pytest.fixture
@@ -50,7 +50,8 @@ def serve(tmp_path: Path) -> Iterator[ServerFactory]:
             server.end()
 
 
-def _serving(server: Server) -> Iterator[Server]:
+def serving(server: Server) -> Iterator[Server]:
+    """The life of a fixture: until all is loaded, then until SIGTERM, on which it must end well."""
     try:
         server.wait_until_loaded()
         yield server

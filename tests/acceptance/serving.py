@@ -182,11 +182,17 @@ class Server:
 
     def end(self) -> None:
         """Whatever state it is in: for tests that fail or that kill it themselves."""
-        family = self.family()
-        for process in (*family, *escaped()):
-            if process.pid != os.getpid() and is_alive(process):
+        for process in self.family():
+            if is_alive(process):
                 process.kill()
         self.process.wait(10)
+
+        def none_is_left() -> bool:
+            for process in escaped():
+                process.kill()
+            return not escaped()
+
+        eventually(none_is_left, what="the end of what has escaped")
         self.http.close()
 
 

@@ -1,7 +1,6 @@
 """Tasks that break: their own run gets a clear failure that names task and cause, nobody else notices."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -34,22 +33,10 @@ FAULTS = {
 }
 
 
-@pytest.fixture(scope="module")
-def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One worker for the task that breaks, one for the bystander."""
-    server = Server(tmp_path_factory.mktemp("faults"), workers=2)
-    try:
-        server.wait_until_loaded()
-        yield server
-        server.stop()
-    finally:
-        server.end()
-
-
 @pytest.mark.parametrize("dag_id", FAULTS)
-def test_a_broken_task_fails_its_own_run_and_no_other(two_workers: Server, tmp_path: Path, dag_id: str) -> None:
+def test_a_broken_task_fails_its_own_run_and_no_other(shared: Server, tmp_path: Path, dag_id: str) -> None:
     """P3, P10: an answer with task and cause; a run beside it and the runs after it are untouched."""
-    server, file = two_workers, tmp_path / "go"
+    server, file = shared, tmp_path / "go"
     kind, message = FAULTS[dag_id]
     bystander = server.start("waits_for_file", file=str(file))
     try:

@@ -7,19 +7,14 @@ from typing import Any
 
 import pytest
 
+from .conftest import serving
 from .serving import Server
 
 
 @pytest.fixture(scope="module")
 def one_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Every call is run by the process that ran the one before."""
-    server = Server(tmp_path_factory.mktemp("isolation"), workers=1)
-    try:
-        server.wait_until_loaded()
-        yield server
-        server.stop()
-    finally:
-        server.end()
+    yield from serving(Server(tmp_path_factory.mktemp("isolation"), workers=1))
 
 
 def test_a_spoilt_process_is_as_new_for_the_next_task(one_worker: Server) -> None:

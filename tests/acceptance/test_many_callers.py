@@ -2,47 +2,31 @@
 
 import json
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from http.client import HTTPConnection
 from typing import Any
-
-import pytest
 
 from .serving import Server
 
 CALLERS = 200
 
 
-@pytest.fixture(scope="module")
-def many_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("many"), workers=CALLERS)
-    try:
-        server.wait_until_loaded()
-        yield server
-        server.stop()
-    finally:
-        server.end()
-
-
-def test_200_callers_each_get_their_own_answer(many_workers: Server) -> None:
-    answers = at_once(many_workers, "squares", [{"n": n} for n in range(CALLERS)])
+def test_200_callers_each_get_their_own_answer(shared: Server) -> None:
+    answers = at_once(shared, "squares", [{"n": n} for n in range(CALLERS)])
     assert [answer["n"] for answer in answers] == list(range(CALLERS))
     assert [answer["sum"] for answer in answers] == [n * n + (n + 1) * (n + 1) for n in range(CALLERS)]
     assert {answer["logical_date"] for answer in answers} == {None}
     assert len({answer["run_id"] for answer in answers}) == CALLERS
 
 
-def test_200_tasks_that_wait_run_at_once_in_bounded_memory(many_workers: Server) -> None:
+def test_200_tasks_that_wait_run_at_once_in_bounded_memory(shared: Server) -> None:
     """As many processes: none of them waits for another, and they share what they have in common."""
-    at_once(
-        many_workers, "waits_two_seconds", [{}] * CALLERS
-    )  # the elastic set of workers grows to what is asked of it
+    at_once(shared, "waits_two_seconds", [{}] * CALLERS)  # the elastic set of workers grows to what is asked of it
     begun = time.monotonic()
-    pids = at_once(many_workers, "waits_two_seconds", [{}] * CALLERS)
+    pids = at_once(shared, "waits_two_seconds", [{}] * CALLERS)
     took = time.monotonic() - begun
-    memory = many_workers.memory()
+    memory = shared.memory()
     assert len(set(pids)) == CALLERS
     assert took < 4
     assert memory < 6 << 30

@@ -49,12 +49,6 @@ def test_a_second_signal_ends_the_drain_and_waiters_get_202(serve: ServerFactory
     server.assert_gone(family)
 
 
-def test_an_idle_server_stops_at_once(serve: ServerFactory) -> None:
-    server = serve()
-    server.value("shell")
-    server.stop(within=5)
-
-
 def _running(server: Server) -> list[str]:
     return [run["dag_run_id"] for run in server.all_runs() if run["state"] == "running"]
 

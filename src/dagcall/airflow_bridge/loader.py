@@ -8,6 +8,7 @@ note is too old, the change is noticed, and the file is parsed again; noted afte
 """
 
 import hashlib
+import itertools
 import os
 import signal
 import sys
@@ -88,6 +89,7 @@ def parse_file(folder: str, path: str, *, keep: bool = False) -> ParsedFile:
     tracker = ReadTracker(folder)
     tracker.install()
     tracker.note(path)
+    newest = next(reversed(sys.modules))
     begun = time.monotonic()
     errors: list[tuple[str, str]] = []
     dags: dict[str, Any] = {}
@@ -104,7 +106,7 @@ def parse_file(folder: str, path: str, *, keep: bool = False) -> ParsedFile:
         errors = [(str(name), str(text)) for name, text in bag.import_errors.items()]
     except BaseException as error:  # a file may raise SystemExit or worse: the report must still be made
         errors = [(os.path.relpath(path, folder), f"{type(error).__name__}: {error}")]
-    for module in _loaded_modules(folder):
+    for module in _loaded_modules(folder, newest):
         tracker.note(module)
     for module in sources.imported_later(tracker.marks):
         tracker.note(module)
@@ -148,9 +150,11 @@ def _is_writing(args: tuple[Any, ...]) -> bool:
     return isinstance(flags, int) and bool(flags & _WRITING)
 
 
-def _loaded_modules(folder: str) -> list[str]:
-    """Files of modules that are not read through Python: extension modules, members of zip archives."""
-    files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+def _loaded_modules(folder: str, newest: str) -> list[str]:
+    """Files of modules imported since `newest`, also of those that are not read through Python: extensions, members of
+    zip archives. Older ones are not touched: in a forked process that alone copies their memory, 7 ms a file."""
+    modules = [sys.modules[name] for name in itertools.takewhile(lambda name: name != newest, reversed(sys.modules))]
+    files = [getattr(module, "__file__", None) for module in modules]
     paths = [os.path.abspath(file) for file in files if isinstance(file, str)]
     return [path for path in paths if path.startswith(folder + os.sep)]
 

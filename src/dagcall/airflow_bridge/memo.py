@@ -153,7 +153,7 @@ def _configuration() -> None:
 
 
 def _memoised(method: Callable[..., Any]) -> Callable[..., Any]:
-    cached = functools.lru_cache(maxsize=2048)(method)
+    cached = functools.lru_cache(maxsize=2048, typed=True)(method)  # as fallbacks, 1, 1.0 and True are equal
 
     @functools.wraps(method)
     def wrapper(*args: Any, **kwargs: Any) -> Any:

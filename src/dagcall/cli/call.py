@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from dagcall.cli.arguments import Commands, add_output, add_server, add_wait, params_of, seconds
 from dagcall.cli.exits import Exit, explain, going_on
+from dagcall.cli.paging import all_of
 from dagcall.cli.progress import progress_on
 from dagcall.cli.terminal import Terminal
 from dagcall.client import Client, RunEvent, RunHandle
@@ -102,7 +103,7 @@ def _tasks(client: Client, run: RunHandle) -> str:
     """How many task instances are in which state."""
     path = f"/api/v2/dags/{quote(run.dag_id, safe='')}/dagRuns/{quote(run.id, safe='')}/taskInstances"
     try:
-        states = Counter(one["state"] or "waiting" for one in client.get(path, limit=1000)["task_instances"])
+        states = Counter(one["state"] or "waiting" for one in all_of(client, path, "task_instances"))
     except DagcallError:
         return ""  # an ornament: the outcome is what the command waits for
     return ", ".join(f"{number} {state}" for state, number in sorted(states.items()))

@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 from dagcall.cli.arguments import Commands, add_output, add_server
 from dagcall.cli.exits import Exit
+from dagcall.cli.paging import all_of
 from dagcall.cli.serve import missing_extra
 from dagcall.cli.terminal import Terminal
 from dagcall.errors import UsageError
@@ -93,7 +94,7 @@ def _check_folder(folder: str) -> list[dict[str, object]]:
 def _check_server(args: Namespace, terminal: Terminal) -> list[dict[str, object]]:
     with terminal.client(args) as client:
         dags = client.dags()
-        import_errors = client.get("/api/v2/importErrors", limit=1000)["import_errors"]
+        import_errors = list(all_of(client, "/api/v2/importErrors", "import_errors"))
     rows: list[dict[str, object]] = []
     for dag in dags:
         where = {"dag_id": dag["dag_id"], "file": dag.get("relative_fileloc")}

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from dagcall.cli.exits import Exit
+from dagcall.cli.paging import all_of
 from dagcall.cli.terminal import Terminal
 from dagcall.client import Client
 from dagcall.errors import TaskNotFound, task_label
@@ -36,7 +37,7 @@ def _chosen(client: Client, path: str, args: Namespace) -> list[dict[str, Any]]:
     """The task instances that are meant and have started; an error when none is."""
     found = [
         task
-        for task in client.get(path, limit=1000)["task_instances"]
+        for task in all_of(client, path, "task_instances")
         if args.task_id in (None, task["task_id"]) and args.map_index in (None, task["map_index"])
     ]
     if args.task_id is not None and not found:

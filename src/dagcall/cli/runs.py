@@ -8,6 +8,7 @@ from dagcall.cli.arguments import Commands, add_output, add_run, add_server, add
 from dagcall.cli.call import finish
 from dagcall.cli.exits import Exit
 from dagcall.cli.logs import show_logs
+from dagcall.cli.paging import all_of
 from dagcall.cli.terminal import Terminal
 
 _RUN_COLUMNS = ("dag_id", "dag_run_id", "state", "run_after", "duration")
@@ -75,7 +76,7 @@ def show_one(args: Namespace, terminal: Terminal) -> int:
     path = f"/api/v2/dags/{quote(args.dag_id, safe='')}/dagRuns/{quote(args.run_id, safe='')}"
     with terminal.client(args) as client:
         run: dict[str, Any] = client.get(path)
-        tasks = client.get(f"{path}/taskInstances", limit=1000)["task_instances"]
+        tasks = list(all_of(client, f"{path}/taskInstances", "task_instances"))
     if args.output == "json":
         terminal.json(run | {"task_instances": tasks})
     else:

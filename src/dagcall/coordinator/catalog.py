@@ -105,7 +105,9 @@ class Catalog:
         await self.look(changed)
         while loading := [file.loading for file in self._files.values() if file.loading is not None]:
             await asyncio.wait(loading)
-        self._loaded = True
+        if not self._loaded:
+            self._loaded = True
+            self._index()
 
     async def look(self, changed: Iterable[str] | None = None) -> None:
         """Look at the folder again: forget removed files, begin to parse new and changed ones.
@@ -224,13 +226,14 @@ class Catalog:
             self._release(file.code)
 
     def _index(self) -> None:
-        """Decide anew which file serves which DAG."""
+        """Decide anew which file serves which DAG. Nothing is served before every file has been looked at once."""
+        if not self._loaded:
+            return
         owners: dict[str, DagFile] = {}
-        if self._loaded:
-            for dag_id, served in self._served.items():
-                file = served.file
-                if self._files.get(file.path) is file and file.code is not None and dag_id in file.code.plans:
-                    owners[dag_id] = file
+        for dag_id, served in self._served.items():
+            file = served.file
+            if self._files.get(file.path) is file and file.code is not None and dag_id in file.code.plans:
+                owners[dag_id] = file
         for path in sorted(self._files):
             file = self._files[path]
             clashes = []

@@ -48,6 +48,8 @@ def serve(
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
     processes.set_title("server")
+    # Should the side process be killed, what lived below it comes to this process, and ends with it.
+    processes.become_subreaper()
     folder = dags_folder or os.environ.get("AIRFLOW__CORE__DAGS_FOLDER") or str(airflow_home() / "dags")
     coordinator = compose(Settings(folder=folder, workers=workers, journal=journal))
     listener = _bind(host, port)
@@ -57,8 +59,11 @@ def serve(
         runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
     except ImportError:
         runner = asyncio.Runner()
-    with runner, contextlib.closing(listener):
-        return runner.run(_Server(coordinator, listener, host, folder).run())
+    try:
+        with runner, contextlib.closing(listener):
+            return runner.run(_Server(coordinator, listener, host, folder).run())
+    finally:
+        processes.end_descendants()
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -2,7 +2,8 @@
 
 Authoritative for which processes exist. When the root zygote is lost it starts a new one (through a new side
 process) and carries on: workers that run are untouched, since the old side process lives until its standard input
-is closed. It refuses to guess: a process that says `Hello` under a number it was not forked for is ended.
+is closed. When a side process is lost, all is ended and started anew. It refuses to guess: a process that says
+`Hello` under a number it was not forked for is ended.
 """
 
 import asyncio
@@ -139,6 +140,7 @@ class Fleet:
             except TimeoutError:
                 processes.kill_family(side.pid)
                 await side.wait()
+        await asyncio.gather(*self._watchers)
         await self._gate.close()
 
     async def list_files(self) -> list[str]:
@@ -266,9 +268,10 @@ class Fleet:
         """
         status = await side.wait()
         self._sides.remove(side)
-        if self._stopping or status == 0:
+        if status == 0:
             return
-        log.warning("the side process (pid %d) was lost (status %d); starting all processes anew", side.pid, status)
+        if not self._stopping:
+            log.warning("the side process (pid %d) was lost (status %d); starting all processes anew", side.pid, status)
         zygotes = [zygote.pid for zygote in self._zygotes.values()]
         loading = [expected.pid for expected in self._expected.values() if expected.pid]
         root = [self._root_pid] if self._root_pid else []

@@ -13,6 +13,9 @@ from contextlib import suppress
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_SWEEPS = 50
+_SWEEP_PAUSE = 0.02
+"""Seconds; killed processes need a moment to become something that can be reaped."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -110,6 +113,18 @@ def is_orphan(pid: int) -> bool:
         return not is_ours or os.getsid(pid) != pid
     except OSError:
         return False
+
+
+def end_descendants() -> None:
+    """Kill and reap everything below this process; with `become_subreaper`, nothing that came from it is elsewhere."""
+    for _ in range(_SWEEPS):
+        kill_family(os.getpid(), keep_root=True)
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        if not children_of(os.getpid()):
+            return
+        time.sleep(_SWEEP_PAUSE)
 
 
 def is_on_cpu(pid: int) -> bool:

@@ -13,13 +13,9 @@ import select
 import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 
 from dagcall.workers import processes
-
-_SWEEPS = 50
-_SWEEP_PAUSE = 0.02
 
 
 def main() -> None:
@@ -40,7 +36,7 @@ def main() -> None:
         zygote.stdin.write(bootstrap)
         zygote.stdin.close()
     _reap_until_coordinator_is_gone()
-    _end_everything()
+    processes.end_descendants()
 
 
 def _read_line(fd: int) -> bytes:
@@ -73,15 +69,6 @@ def _reap() -> None:
     with suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
-
-
-def _end_everything() -> None:
-    for _ in range(_SWEEPS):
-        processes.kill_family(os.getpid(), keep_root=True)
-        _reap()
-        if not processes.children_of(os.getpid()):
-            return
-        time.sleep(_SWEEP_PAUSE)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,8 @@
 """What tasks ask for while they run, asked by real task code in real workers."""
 
-import json
-from typing import Any
-
 import pytest
 
-from ..serving import Failed, Serving, eventually
+from ..serving import Serving, eventually
 
 HEAD = "from airflow.sdk import DAG, BaseOperator, Variable, dag, result, task\nfrom airflow.sdk.execution_time.xcom import XCom\n"
 
@@ -200,21 +197,21 @@ MAPPINGS = {
     "same_twice": ("(lambda s: show.expand(a=s, b=s))(some(2))", ["00", "01", "10", "11"]),
     "whole_and_each": ("(lambda s: show.partial(b=s).expand(a=s))(some(2))", ["0[0, 1]", "1[0, 1]"]),
     "mapped_whole_and_each": (
-        "(lambda s: show.partial(b=s).expand(a=s))(plus.expand(n=some(2)))", ["1[1, 2]", "2[1, 2]"]
+        "(lambda s: show.partial(b=s).expand(a=s))(plus.expand(n=some(2)))",
+        ["1[1, 2]", "2[1, 2]"],
     ),
     "map": ("show.partial(b='').expand(a=some(3).map(lambda n: n * 5))", ["0", "5", "10"]),
     "map_of_mapped": ("show.partial(b='').expand(a=plus.expand(n=some(3)).map(lambda n: -n))", ["-1", "-2", "-3"]),
     "zip": ("show.partial(b='').expand(a=some(3).zip(more(2)))", ["(0, 'a')", "(1, 'b')"]),
     "zip_fill": (
-        "show.partial(b='').expand(a=some(3).zip(more(2), fillvalue='-'))", ["(0, 'a')", "(1, 'b')", "(2, '-')"]
+        "show.partial(b='').expand(a=some(3).zip(more(2), fillvalue='-'))",
+        ["(0, 'a')", "(1, 'b')", "(2, '-')"],
     ),
     "concat": ("show.partial(b='').expand(a=some(2).concat(more(2)))", ["0", "1", "a", "b"]),
     "concat_mapped": ("show.partial(b='').expand(a=plus.expand(n=some(2)).concat(more(1)))", ["1", "2", "a"]),
     "expand_kwargs": ("show.expand_kwargs([{'a': 1, 'b': 2}, {'a': 3, 'b': 4}])", ["12", "34"]),
     "expand_kwargs_xcom": ("show.expand_kwargs(kwargs())", ["0x", "1x"]),
-    "expand_kwargs_map": (
-        "show.expand_kwargs(some(2).map(lambda n: {'a': n, 'b': 'm'}))", ["0m", "1m"]
-    ),
+    "expand_kwargs_map": ("show.expand_kwargs(some(2).map(lambda n: {'a': n, 'b': 'm'}))", ["0m", "1m"]),
     "nothing": ("show.partial(b='').expand(a=some(0))", []),
     "templates_too": (
         "echo.partial(text='{{ ti.xcom_pull(task_ids=\"some\") }} {{ ti.map_index }}').expand(n=some(2))",

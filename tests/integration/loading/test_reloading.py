@@ -237,9 +237,7 @@ def test_two_files_with_one_dag_id(served: Serving) -> None:
     served.wait_for_dag("twice")
     served.write("twice_again.py", VALUE.format(dag_id="twice", value="second"))
     text = eventually(lambda: served.errors().get("twice_again.py"), "the error shows")
-    assert text == (
-        "AirflowDagDuplicatedIdException: Ignoring DAG twice from twice_again.py - also found in twice.py"
-    )
+    assert text == ("AirflowDagDuplicatedIdException: Ignoring DAG twice from twice_again.py - also found in twice.py")
     assert served.call("twice") == "first"
     first.unlink()
     wait_for_value(served, "twice", "second")
@@ -250,7 +248,10 @@ BAD_IMPORTS = {
     "exits": ("raise SystemExit('enough')", "SystemExit: enough"),
     "exits_hard": ("import os; os._exit(3)", "the process that imported it ended itself with exit code 3 (os._exit?)"),
     "crashes": ("import ctypes; ctypes.string_at(0)", "the process that imported it was ended by SIGSEGV"),
-    "kills_itself": ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "the process that imported it was ended by SIGKILL"),
+    "kills_itself": (
+        "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
+        "the process that imported it was ended by SIGKILL",
+    ),
     "hangs": ("import time; time.sleep(1000)", "dagbag import timeout"),
     "spins": ("while True: pass", "dagbag import timeout"),
     "no_syntax": ("def (", "SyntaxError: invalid syntax"),
@@ -275,7 +276,9 @@ def test_bad_imports_are_reported_and_harm_no_other(served: Serving) -> None:
     served.wait_for_dag("beside_bad")
     assert served.call("beside_bad") == 1
     assert time.monotonic() - began < 7, "a file that hangs delayed another"
-    eventually(lambda: all(f"bad_{name}.py" in served.errors() for name in BAD_IMPORTS), "all are reported", served.errors)
+    eventually(
+        lambda: all(f"bad_{name}.py" in served.errors() for name in BAD_IMPORTS), "all are reported", served.errors
+    )
     errors = served.errors()
     for name, (_, sentence) in BAD_IMPORTS.items():
         assert sentence.lower() in errors[f"bad_{name}.py"].lower(), (name, errors[f"bad_{name}.py"])

@@ -12,7 +12,7 @@ ERROR: No matching distribution found for x==9
 [notice] A new release of pip is available: 23.0 -> 25.0
 """
 UV = """\
-  × No solution found when resolving dependencies:
+  x No solution found when resolving dependencies:
   ╰─▶ Because there is no version of x==9 and you require x==9, we can
       conclude that your requirements are unsatisfiable.
 """

@@ -1,5 +1,5 @@
 from airflow.providers.standard.operators.bash import BashOperator
-from airflow.sdk import BaseHook, Connection, DAG, Variable, task
+from airflow.sdk import DAG, BaseHook, Connection, Variable, task
 
 GREETING = Variable.get("greeting", default="nothing")
 REGION = Variable.get("region", default="nowhere")

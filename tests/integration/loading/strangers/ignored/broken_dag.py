@@ -1,2 +1,1 @@
-from airflow.sdk import DAG
 raise RuntimeError("must not be imported")

@@ -1,0 +1,240 @@
+"""Live DAGs as plans, and what `dagcall dags check` says of a folder."""
+
+from textwrap import indent
+
+import pytest
+
+from dagcall.check import CheckRow, check_folder
+from dagcall.model.plan import DagPlan, Mapping, MapSource, Retry
+from dagcall.model.states import TriggerRule
+
+from ..serving import Serving
+
+HEAD = """
+from datetime import timedelta
+from airflow.providers.standard.operators.bash import BashOperator
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.providers.standard.operators.python import PythonOperator
+from airflow.sdk import DAG, Asset, BaseOperator, Param, TaskGroup, dag, setup, task, task_group, teardown
+"""
+
+REFUSED = {
+    "run_as_user": ("B(task_id='t', bash_command='true', run_as_user='root')", "t", "run_as_user"),
+    "executor_config": ("B(task_id='t', bash_command='true', executor_config={'a': 1})", "t", "executor_config"),
+    "executor": ("B(task_id='t', bash_command='true', executor='LocalExecutor')", "t", "executor"),
+    "mapped_run_as_user": ("B.partial(task_id='t', run_as_user='r').expand(bash_command=['a'])", "t", "run_as_user"),
+    "depends_on_past": ("B(task_id='t', bash_command='true', depends_on_past=True)", "t", "depends_on_past"),
+    "pool": ("B(task_id='t', bash_command='true', pool='other')", "t", "pool"),
+    "pool_slots": ("B(task_id='t', bash_command='true', pool_slots=2)", "t", "pool_slots"),
+    "per_dag": ("B(task_id='t', bash_command='true', max_active_tis_per_dag=1)", "t", "max_active_tis_per_dag"),
+    "per_dagrun": (
+        "B(task_id='t', bash_command='true', max_active_tis_per_dagrun=1)",
+        "t",
+        "max_active_tis_per_dagrun",
+    ),
+    "outlets": ("B(task_id='t', bash_command='true', outlets=[Asset('a')])", "t", "outlets"),
+    "inlets": ("B(task_id='t', bash_command='true', inlets=[Asset('a')])", "t", "inlets"),
+    "deferrable": (
+        "from airflow.providers.standard.sensors.filesystem import FileSensor\n"
+        "FileSensor(task_id='t', filepath='/x', deferrable=True)",
+        "t",
+        "deferrable",
+    ),
+    "reschedule": (
+        "from airflow.providers.standard.sensors.bash import BashSensor\n"
+        "BashSensor(task_id='t', bash_command='true', mode='reschedule')",
+        "t",
+        "mode='reschedule'",
+    ),
+    "mapped_reschedule": (
+        "from airflow.providers.standard.sensors.bash import BashSensor\n"
+        "BashSensor.partial(task_id='t', mode='reschedule').expand(bash_command=['a'])",
+        "t",
+        "mode='reschedule'",
+    ),
+    "trigger": (
+        "from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator\n"
+        "TriggerDagRunOperator(task_id='t', trigger_dag_id='x')",
+        "t",
+        "TriggerDagRunOperator",
+    ),
+    "external": (
+        "from airflow.providers.standard.sensors.external_task import ExternalTaskSensor\n"
+        "ExternalTaskSensor(task_id='t', external_dag_id='x')",
+        "t",
+        "ExternalTaskSensor",
+    ),
+    "latest_only": (
+        "from airflow.providers.standard.operators.latest_only import LatestOnlyOperator\n"
+        "LatestOnlyOperator(task_id='t')",
+        "t",
+        "LatestOnlyOperator",
+    ),
+    "approval": (
+        "from airflow.providers.standard.operators.hitl import ApprovalOperator\n"
+        "ApprovalOperator(task_id='t', subject='s')",
+        "t",
+        "HITLOperator",
+    ),
+    "mapped_group": (
+        "@task_group\ndef group(n):\n    B(task_id='t', bash_command='true')\ngroup.expand(n=[1])",
+        "group.t",
+        "mapped task group",
+    ),
+    "dag_callback": ("dag.on_failure_callback = print\nB(task_id='t', bash_command='true')", None, "DAG callbacks"),
+}
+
+FINE = {
+    "task_callbacks": "B(task_id='t', bash_command='true', on_failure_callback=print, on_success_callback=print)",
+    "group": "with TaskGroup('g'):\n    EmptyOperator(task_id='t')",
+    "sensor": "from airflow.providers.standard.sensors.bash import BashSensor\n"
+    "BashSensor(task_id='t', bash_command='true')",
+    "priority": "B(task_id='t', bash_command='true', priority_weight=5, weight_rule='upstream', queue='q')",
+    "email": "B(task_id='t', bash_command='true', email_on_failure=False)",
+    "default_pool": "B(task_id='t', bash_command='true', pool='default_pool', pool_slots=1)",
+}
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> list[CheckRow]:
+    folder = tmp_path_factory.mktemp("checked")
+    for name, body in {**{name: case[0] for name, case in REFUSED.items()}, **FINE}.items():
+        text = f"{HEAD}\nB = BashOperator\nwith DAG({name!r}, schedule=None) as dag:\n{indent(body, '    ')}\n"
+        (folder / f"{name}.py").write_text(text)
+    (folder / "broken.py").write_text("from airflow.sdk import DAG\n1 / 0\n")
+    (folder / "scheduled.py").write_text(
+        "from datetime import datetime\nfrom airflow.sdk import DAG\n"
+        "with DAG('scheduled', schedule='@daily', start_date=datetime(2024, 1, 1), catchup=True):\n    pass\n"
+    )
+    return check_folder(str(folder))
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_each_refused_feature_is_named_once(rows: list[CheckRow], name: str) -> None:
+    (row,) = [row for row in rows if row.file == f"{name}.py"]
+    _, task_id, feature = REFUSED[name]
+    assert (row.kind, row.dag_id, row.task_id, row.feature) == ("refused", name, task_id, feature)
+    assert len(row.reason) > 15
+
+
+@pytest.mark.parametrize("name", FINE)
+def test_what_runs_as_in_airflow_is_not_refused(rows: list[CheckRow], name: str) -> None:
+    assert [(row.kind, row.dag_id) for row in rows if row.file == f"{name}.py"] == [("ok", name)]
+
+
+def test_import_errors_and_notes(rows: list[CheckRow]) -> None:
+    (broken,) = [row for row in rows if row.file == "broken.py"]
+    assert broken.kind == "import-error"
+    assert broken.reason.endswith("ZeroDivisionError: division by zero")
+    found = [(row.kind, row.dag_id) for row in rows if row.file == "scheduled.py"]
+    assert found == [("ok", "scheduled"), ("note", "scheduled"), ("note", "scheduled")]
+
+
+COMPILED = f"""{HEAD}
+with DAG("compiled", schedule=None, dagrun_timeout=timedelta(minutes=2), fail_fast=False, tags=["b", "a"],
+         default_args={{"retries": 2, "owner": "ann"}}, description="d", params={{
+             "p": Param(1, type="integer", title="P"), "q": Param(type="string"), "plain": [1],
+         }}) as dag:
+    @setup
+    @task
+    def open_it():
+        return 1
+
+    @teardown(on_failure_fail_dagrun=True)
+    @task
+    def close_it(x):
+        pass
+
+    @task(retry_delay=timedelta(seconds=3), retry_exponential_backoff=True, max_retry_delay=timedelta(seconds=9),
+          execution_timeout=timedelta(seconds=1.5), trigger_rule="none_failed")
+    def work(x):
+        return [1, 2]
+
+    @task(retries=0)
+    def each(a, b=None):
+        return a
+
+    opened = open_it()
+    closed = close_it(opened)
+    begun = EmptyOperator(task_id="begun")
+    worked = work(one := each.override(task_id="one")(1))
+    opened >> begun >> one
+    product = each.override(task_id="product").expand(a=worked, b=[1, 2, 3])
+    zipped = each.override(task_id="zipped").expand(a=worked.zip(one, fillvalue=0))
+    joined = each.override(task_id="joined").expand_kwargs(worked.concat(product).map(lambda a: {{"a": a}}))
+    mixed = each.override(task_id="mixed").partial(b=worked["x"]).expand(a={{"k": 1, "l": 2}})
+    empty = EmptyOperator(task_id="empty")
+    watched = EmptyOperator(task_id="watched", on_success_callback=print)
+    [product, zipped, joined, mixed] >> empty >> watched >> closed
+    dag.add_result(product)
+"""
+
+
+@pytest.fixture(scope="module")
+def plan(served: Serving) -> DagPlan:
+    served.write("compiled.py", COMPILED)
+    served.wait_for_dag("compiled")
+    return served.coordinator.catalog.find("compiled")
+
+
+def test_the_dag(plan: DagPlan) -> None:
+    assert (plan.description, plan.owners, plan.tags) == ("d", ("ann",), ("a", "b"))
+    assert plan.dagrun_timeout == 120
+    assert plan.result_tasks == ("product",)
+    assert plan.params_schema == {
+        "type": "object",
+        "properties": {
+            "p": {"type": "integer", "title": "P", "default": 1},
+            "q": {"type": "string"},
+            "plain": {"default": [1]},
+        },
+        "required": ["q"],
+    }
+
+
+def test_topological_order(plan: DagPlan) -> None:
+    order = [task.task_id for task in plan.tasks]
+    for task in plan.tasks:
+        assert all(order.index(task.task_id) < order.index(below) for below in task.downstream)
+        assert all(task.task_id in plan.by_id[above].downstream for above in task.upstream)
+
+
+def test_retries_timeouts_and_rules(plan: DagPlan) -> None:
+    work = plan.by_id["work"]
+    assert work.retry == Retry(2, 3.0, 2.0, 9.0)
+    assert work.execution_timeout == 1.5
+    assert work.trigger_rule is TriggerRule.NONE_FAILED
+    assert plan.by_id["product"].retry == Retry(0)
+    assert plan.by_id["empty"].retry.retries == 2
+
+
+def test_setup_and_teardown(plan: DagPlan) -> None:
+    opened, closed = plan.by_id["open_it"], plan.by_id["close_it"]
+    assert (opened.is_setup, opened.is_teardown) == (True, False)
+    assert (closed.is_setup, closed.is_teardown, closed.on_failure_fail_dagrun) == (False, True, True)
+    assert closed.trigger_rule is TriggerRule.ALL_DONE_SETUP_SUCCESS
+
+
+def test_mappings(plan: DagPlan) -> None:
+    of = {task.task_id: task.mapping for task in plan.tasks}
+    worked = MapSource("xcom", task_id="work")
+    assert of["product"] == Mapping((worked, MapSource("literal", 3)))
+    assert of["zipped"] == Mapping((MapSource("zip", parts=(worked, MapSource("xcom", task_id="one")), longest=True),))
+    assert of["joined"] == Mapping((MapSource("concat", parts=(worked, MapSource("xcom", task_id="product"))),))
+    assert of["mixed"] == Mapping((MapSource("literal", 2),))
+    assert of["work"] is None
+
+
+def test_reads(plan: DagPlan) -> None:
+    of = {task.task_id: {(ref.task_id, ref.key, ref.whole) for ref in task.reads} for task in plan.tasks}
+    assert of["product"] == {("work", "return_value", False)}
+    assert of["zipped"] == {("work", "return_value", True), ("one", "return_value", True)}
+    assert of["joined"] == {("work", "return_value", True), ("product", "return_value", True)}
+    assert of["mixed"] == {("work", "x", True)}
+    assert of["work"] == {("one", "return_value", True)}
+    assert of["empty"] == set()
+
+
+def test_empty_tasks_need_no_worker(plan: DagPlan) -> None:
+    assert plan.by_id["empty"].is_empty
+    assert not plan.by_id["watched"].is_empty

@@ -1,0 +1,114 @@
+"""The memoised calls of the Task SDK answer as the stock ones do."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ASK = """
+import json, sys
+from datetime import datetime
+
+from dagcall.airflow_bridge import memo
+
+installed = memo.install() if sys.argv[1] == "memoised" else []
+
+import jsonschema
+from airflow.configuration import conf as core
+from airflow.sdk import Param
+from airflow.sdk._shared.logging import structlog as logging
+from airflow.sdk._shared.secrets_masker import mask_secret, redact, should_hide_value_for_key
+from airflow.sdk.configuration import conf
+from airflow.sdk.execution_time import task_runner
+from jsonschema import FormatChecker
+
+found = {}
+
+def note(name, call):
+    for again in ("first", "again"):
+        try:
+            value = call()
+        except Exception as error:
+            value = f"{type(error).__name__}: {error}"
+        found[f"{name} {again}"] = repr(value)
+
+for parser, which in ((conf, "sdk"), (core, "core")):
+    note(f"{which} get", lambda: parser.get("core", "dags_folder"))
+    note(f"{which} missing", lambda: parser.get("core", "no_such_option"))
+    note(f"{which} fallback", lambda: parser.get("core", "no_such_option", fallback="f"))
+    for fallback in (True, 1, 1.0, "1", None, [], {}):
+        note(f"{which} fallback {fallback!r}", lambda: parser.get("no_such", "option", fallback=fallback))
+    note(f"{which} boolean", lambda: parser.getboolean("core", "load_examples"))
+    note(f"{which} wrong boolean", lambda: parser.getboolean("core", "dags_folder"))
+    note(f"{which} int", lambda: parser.getint("core", "parallelism"))
+    note(f"{which} wrong int", lambda: parser.getint("core", "dags_folder"))
+    note(f"{which} int fallback", lambda: parser.getint("no_such", "option", fallback=7))
+    note(f"{which} float", lambda: parser.getfloat("core", "dagbag_import_timeout"))
+    note(f"{which} has", lambda: [parser.has_option("core", "parallelism"), parser.has_option("core", "nothing")])
+    note(f"{which} list", lambda: parser.getlist("core", "no_such", fallback=["a"]))
+    def change(parser=parser):
+        parser.getlist("core", "no_such", fallback=["a"]).append("b")
+        return parser.getlist("core", "no_such", fallback=["a"])
+    note(f"{which} changed list", change)
+    parser.set("core", "parallelism", "77")
+    note(f"{which} after set", lambda: parser.getint("core", "parallelism"))
+
+SCHEMAS = [
+    {}, {"type": "integer"}, {"type": ["null", "string"], "format": "date"}, {"enum": [1, "a"]},
+    {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}, {"type": "nonsense"},
+    {"$schema": "http://json-schema.org/draft-07/schema#", "type": "array", "items": [{"type": "integer"}]}, True,
+]
+for number, schema in enumerate(SCHEMAS):
+    for value in (1, "a", None, "2024-01-01", {"a": 1}, {"a": "x"}, {}, [1], ["x"], True, 1.5):
+        note(f"schema {number} {value!r}",
+             lambda: jsonschema.validate(value, schema, format_checker=FormatChecker()))
+        note(f"positional {number} {value!r}", lambda: jsonschema.validate(value, schema))
+        if isinstance(schema, dict):
+            note(f"param {number} {value!r}", lambda: Param(value, **schema).resolve())
+note("param required", lambda: Param(type="string").resolve())
+
+for name in ("password", "PASSWORD", "api_key", "token", "region", "", 5, None, "authorization_header"):
+    note(f"hide {name!r}", lambda: should_hide_value_for_key(name))
+    note(f"redact {name!r}", lambda: redact({name: "value", "deep": [{"secret": "x", "n": 1}]}))
+mask_secret("hunter2-secret")
+note("masked", lambda: redact("it is hunter2-secret"))
+
+TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJlc2lnbmF0dXJl"
+for event in ("nothing", TOKEN, f"Bearer {TOKEN}!", "eyJ", 5, None):
+    note(f"token {event!r}", lambda: logging.redact_jwt(None, "info", {"event": event, "n": 1}))
+
+adapter = task_runner.TypeAdapter
+from pydantic import JsonValue
+for value in ({"a": [1, None, 1.5]}, {"a": object}, {"a": {1, 2}}, datetime(2024, 1, 1), "x", float("nan")):
+    note(f"json {value!r}", lambda: adapter(JsonValue).validate_python(value))
+note("hostname", lambda: task_runner.get_hostname())
+
+json.dump({"installed": installed, "found": found}, open(sys.argv[2], "w"))
+"""
+
+
+def test_same_answers(tmp_path: Path) -> None:
+    reports = {}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")} | {
+        "AIRFLOW_HOME": str(tmp_path),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    }
+    for which in ("stock", "memoised"):
+        out = tmp_path / f"{which}.json"
+        done = subprocess.run(
+            [sys.executable, "-c", ASK, which, str(out)], env=environment, capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        reports[which] = json.loads(out.read_text())
+    stock, memoised = reports["stock"]["found"], reports["memoised"]["found"]
+    assert {name: (stock[name], memoised[name]) for name in stock if stock[name] != memoised[name]} == {}
+    assert len(stock) > 400
+    assert set(reports["memoised"]["installed"]) == {
+        "TypeAdapter",
+        "jsonschema.validate",
+        "hostname",
+        "secrets masker",
+        "redact_jwt",
+        "conf",
+    }
