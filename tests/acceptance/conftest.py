@@ -10,7 +10,7 @@ pytest.importorskip("airflow.sdk")
 
 from dagcall.workers import processes
 
-from .serving import Server
+from .serving import Server, know_children
 
 ServerFactory = Callable[..., Server]
 
@@ -18,6 +18,7 @@ ServerFactory = Callable[..., Server]
 @pytest.fixture(scope="session", autouse=True)
 def adopt_what_escapes() -> None:
     """A process that outlives its server becomes a child of this one, where `serving.escaped` finds it."""
+    know_children()
     processes.become_subreaper()
 
 

@@ -207,6 +207,11 @@ def escaped() -> list[psutil.Process]:
 _servers: set[int] = set()
 
 
+def know_children() -> None:
+    """What runs already belongs to tests of other tiers, and is theirs to end."""
+    _servers.update(one.pid for one in psutil.Process().children())
+
+
 def _is_session_leader(process: psutil.Process) -> bool:
     try:
         return os.getsid(process.pid) == process.pid

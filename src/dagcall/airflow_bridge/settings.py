@@ -8,7 +8,7 @@ from airflow.sdk.configuration import conf
 __all__ = ["conf", "for_coordinator", "forget_secrets", "has_custom_xcom_backend"]
 
 IMPORT_GRACE = 5.0
-"""Seconds that a file has to end after `[core] dagbag_import_timeout`."""
+"""The most seconds that a file has to end after `[core] dagbag_import_timeout`."""
 
 _SECRET_PREFIXES = ("AIRFLOW__DATABASE__", "AIRFLOW__API_AUTH__", "AIRFLOW__CELERY__", "AIRFLOW__DAGCALL__SECRET")
 _SECRET_NAMES = frozenset(
@@ -38,7 +38,7 @@ def _load_limit() -> float | None:
     than the grace.
     """
     limit = conf.getfloat("core", "dagbag_import_timeout")
-    return limit + IMPORT_GRACE if limit > 0 else None
+    return limit + min(limit, IMPORT_GRACE) if limit > 0 else None
 
 
 def has_custom_xcom_backend() -> bool:

@@ -1,8 +1,8 @@
 """Which DAGs are served, in which version.
 
 Authoritative for the current version of every file: the newest one that imported. A changed file (itself, or
-anything it read while it was parsed) is parsed again in a process of its own; when that works it becomes the current
-version for new calls, while runs that have begun keep the one they began with; when it does not, the old version goes
+anything it read while it was parsed) is parsed again in a process of its own; when that works (and, where the old version
+has processes, the new one has them too) it becomes the current version for new calls, while runs that have begun keep the one they began with; when it does not, the old version goes
 on serving and the error is shown. Two files with one DAG id: the one that has it keeps it (at the start, the first by
 path), the other shows an error, as in Airflow's DagBag, and takes over when the first is gone.
 
@@ -166,14 +166,22 @@ class Catalog:
             while file.is_stale:
                 file.is_stale = False
                 code = await self._settled(file)
+                if file.code is not None and file.code.is_open and code.plans and code.version != file.code.version:
+                    # It is being called: the next call must find processes, whatever becomes of the file until then.
+                    code = await self._workers.open(code)
                 if file.is_stale or self._files.get(file.path) is not file:
+                    self._workers.close(code)
                     continue
                 self._take(file, code)
+                if file.code is not code:
+                    self._workers.close(code)
         except DagcallError as error:
             log.warning("%s could not be parsed: %s", file.path, error)
             file.errors = self._errors([(self._relative(file.path), str(error))], file.errors)
         finally:
             file.loading = None
+        if file.is_stale:
+            self._reload(file)
 
     async def _settled(self, file: DagFile) -> Code:
         """The file's code. When DAGs have gone from it, it was looked at twice."""

@@ -30,4 +30,4 @@ class CpuDemand:
         """One more than keeps the CPUs busy: while one is being restored, another runs."""
         if not self._wall:
             return math.inf
-        return 1 + self._cpus / max(self._wanting / self._wall, 0.001)
+        return 0.5 + self._cpus / max(self._wanting / self._wall, 0.001)

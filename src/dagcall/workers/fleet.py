@@ -48,7 +48,7 @@ LOAD_LIMIT = 35.0
 _ROOTS_TRIED = 3
 """Root zygotes that are asked for a process, one after the other, when each dies before it has forked it."""
 _CAUSE_PATIENCE = 0.25
-"""Seconds between the end of a connection and the report of who reaped the process, which knows more."""
+"""Seconds between the end of a process and the arrival of all that it, and who reaped it, have to say of it."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,8 @@ class _Expected:
     answer: asyncio.Future[Any]
     pid: int = 0
     connection: Connection | None = None
+    cause: str = ""
+    """How its process ended, from who reaped it. What it has sent before may still be on its way."""
 
 
 class Fleet:
@@ -296,7 +298,7 @@ class Fleet:
             expected.answer.set_result((connection, hello.pid))
             return
         connection.on_frame = lambda frame: self._on_loading_frame(hello.ident, expected, frame)
-        connection.on_lost = lambda: self._fail_later(hello.ident, "the process that imported it ended")
+        connection.on_lost = lambda: self._fail_later(hello.ident)
 
     def _on_root_frame(self, connection: Connection, frame: FromProcess) -> None:
         match frame:
@@ -309,7 +311,10 @@ class Fleet:
                 if expected is not None and not expected.answer.done():
                     expected.answer.set_result(frame.paths)
             case Exited():
-                self._fail_expected(frame.ident, f"the process that imported it {_ending(frame.status)}")
+                expected = self._expected.get(frame.ident)
+                if expected is not None:
+                    expected.cause = f"the process that imported it {_ending(frame.status)}"
+                    self._fail_later(frame.ident)
             case _:
                 connection.close()
 
@@ -370,8 +375,13 @@ class Fleet:
         if expected is not None and not expected.answer.done():
             expected.answer.set_exception(_ProcessEnded(reason))
 
-    def _fail_later(self, ident: int, reason: str) -> None:
-        asyncio.get_running_loop().call_later(_CAUSE_PATIENCE, self._fail_expected, ident, reason)
+    def _fail_later(self, ident: int) -> None:
+        def fail() -> None:
+            expected = self._expected.get(ident)
+            if expected is not None:
+                self._fail_expected(ident, expected.cause or "the process that imported it ended")
+
+        asyncio.get_running_loop().call_later(_CAUSE_PATIENCE, fail)
 
     def _new_ident(self) -> int:
         self._next_ident += 1

@@ -31,7 +31,7 @@ from dagcall.workers.frames import Dependency, Idle
 from dagcall.workers.worker import State, Worker
 
 SPAWN_AFTER = 0.001
-STALLED_AFTER = 0.01
+STALLED_AFTER = 0.05
 STARVED_AFTER = 0.1
 _CHECK_EVERY = 0.005
 _MOST_AT_ONCE = 8

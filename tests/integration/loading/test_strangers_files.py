@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,65 @@ from dagcall.errors import DagNotFound
 from ..serving import Failed, Serving
 
 STRANGERS = Path(__file__).parent / "strangers"
+
+
+STOCK = """
+import json, pathlib, sys, time
+from airflow.utils.db import initdb
+
+initdb()
+from airflow.dag_processing.bundles.manager import DagBundlesManager
+from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
+
+folder, calls, out = pathlib.Path(sys.argv[1]), json.loads(sys.argv[2]), pathlib.Path(sys.argv[3])
+bag = BundleDagBag(folder, bundle_path=folder, bundle_name="dags-folder")
+assert not bag.import_errors, bag.import_errors
+DagBundlesManager().sync_bundles_to_db()
+sync_bag_to_db(bag, "dags-folder", None)
+# All DAGs are known now: `DAG.test` need not parse the folder anew for each, nor sleep between its rounds.
+DagBundlesManager.get_all_dag_bundles = lambda self: iter(())
+time.sleep = lambda seconds: None
+report = {}
+for dag_id, conf in calls.items():
+    dag = bag.dags[dag_id]
+    run = dag.test(run_conf=conf, logical_date=None)
+    (result,) = [task.task_id for task in dag.tasks if task.returns_dag_result]
+    instance = next(each for each in run.get_task_instances() if each.task_id == result)
+    report[dag_id] = [str(run.state), instance.xcom_pull(task_ids=result)]
+out.write_text(json.dumps(report))
+"""
+CALLS: dict[str, Any] = {"functions": {"count": 4}, "lunch": {}, "with_helpers": {"size": 2}}
+StockRun = Callable[[], dict[str, Any]]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def stock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StockRun]:
+    """The same files in stock Airflow, which runs while the other tests do, for it takes long."""
+    home = tmp_path_factory.mktemp("stock")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")} | {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(STRANGERS),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    report, messages = home / "report.json", home / "messages.txt"
+    with messages.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-c", STOCK, str(STRANGERS), json.dumps(CALLS), str(report)],
+            env=environment,
+            cwd=home,
+            stdout=output,
+            stderr=output,
+        )
+
+    def result() -> dict[str, Any]:
+        assert process.wait(100) == 0, messages.read_text()[-3000:]
+        found: dict[str, Any] = json.loads(report.read_text())
+        return found
+
+    yield result
+    process.kill()
+    process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -129,57 +189,9 @@ def test_a_zip_archive(served: Serving) -> None:
     assert served.call("zipped") == "from a zip"
 
 
-STOCK = """
-import json, pathlib, sys, time
-from airflow.utils.db import initdb
-
-initdb()
-from airflow.dag_processing.bundles.manager import DagBundlesManager
-from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
-
-folder, calls, out = pathlib.Path(sys.argv[1]), json.loads(sys.argv[2]), pathlib.Path(sys.argv[3])
-bag = BundleDagBag(folder, bundle_path=folder, bundle_name="dags-folder")
-assert not bag.import_errors, bag.import_errors
-DagBundlesManager().sync_bundles_to_db()
-sync_bag_to_db(bag, "dags-folder", None)
-# All DAGs are known now: `DAG.test` need not parse the folder anew for each, nor sleep between its rounds.
-DagBundlesManager.get_all_dag_bundles = lambda self: iter(())
-time.sleep = lambda seconds: None
-report = {}
-for dag_id, conf in calls.items():
-    dag = bag.dags[dag_id]
-    run = dag.test(run_conf=conf, logical_date=None)
-    (result,) = [task.task_id for task in dag.tasks if task.returns_dag_result]
-    instance = next(each for each in run.get_task_instances() if each.task_id == result)
-    report[dag_id] = [str(run.state), instance.xcom_pull(task_ids=result)]
-out.write_text(json.dumps(report))
-"""
-
-
-def test_the_same_files_give_the_same_in_stock_airflow(strangers: Serving, tmp_path: Path) -> None:
-    calls: dict[str, Any] = {
-        "functions": {"count": 4},
-        "lunch": {},
-        "with_helpers": {"size": 2},
-    }
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")} | {
-        "AIRFLOW_HOME": str(tmp_path),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(STRANGERS),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
-    arguments = (str(STRANGERS), json.dumps(calls), str(tmp_path / "report.json"))
-    done = subprocess.run(
-        [sys.executable, "-c", STOCK, *arguments],
-        env=environment,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    stock = json.loads((tmp_path / "report.json").read_text())
-    assert stock == {dag_id: ["success", strangers.call(dag_id, conf)] for dag_id, conf in calls.items()}
+def test_the_same_files_give_the_same_in_stock_airflow(strangers: Serving, stock: StockRun) -> None:
+    expected = {dag_id: ["success", strangers.call(dag_id, conf)] for dag_id, conf in CALLS.items()}
+    assert stock() == expected
 
 
 async def ended(run: Any) -> None:

@@ -197,7 +197,9 @@ def test_progress_is_shown_on_a_terminal_only(dagcall, monkeypatch, has_rich):
 
     dagcall.accepts("d", "r1", attach)
     tasks = [{"state": "success"}, {"state": "running"}, {"state": None}]
-    dagcall.answers["GET /api/v2/dags/d/dagRuns/r1/taskInstances"] = httpx.Response(200, json={"task_instances": tasks, "total_entries": len(tasks)})
+    dagcall.answers["GET /api/v2/dags/d/dagRuns/r1/taskInstances"] = httpx.Response(
+        200, json={"task_instances": tasks, "total_entries": len(tasks)}
+    )
     dagcall.is_terminal = True
     assert dagcall("call", "d") == 0
     assert dagcall.out == "7\n"

@@ -147,7 +147,7 @@ async def test_a_version_that_no_process_holds_cannot_serve_once_its_file_is_bro
     world.files.write("/dags/a.py", "2", error="Traceback\nValueError: no")
     with pytest.raises(DagBroken, match=r"a\.py does not import: ValueError: no"):
         await world.catalog.opened(served)
-    assert world.files.closed == ["2"]
+    assert "2" in world.files.closed
     world.files.write("/dags/a.py", "3", "a")
     assert (await world.catalog.opened(world.catalog.served("a"))).plan.version == "3"
 
@@ -161,6 +161,39 @@ async def test_opening_takes_what_is_on_disk(world: World) -> None:
     assert {one.plan.version for one in both} == {"2"}
     assert all(one.code.is_open and one.code is world.catalog.served("a").code for one in both)
     assert "1" in world.released
+
+
+async def test_a_version_that_replaces_an_open_one_is_open(world: World) -> None:
+    """So that calls go on when its file is broken before the next call comes."""
+    world.files.write("/dags/a.py", "1", "a")
+    await world.catalog.refresh()
+    await world.catalog.opened(world.catalog.served("a"))
+    world.files.write("/dags/a.py", "2", "a")
+    await world.catalog.refresh({"/dags/a.py"})
+    world.files.write("/dags/a.py", "3", error="broken")
+    await world.catalog.refresh({"/dags/a.py"})
+    served = world.catalog.served("a")
+    assert (served.plan.version, served.code.is_open) == ("2", True)
+
+
+async def test_a_file_that_breaks_between_parsing_and_opening(world: World) -> None:
+    world.files.write("/dags/a.py", "1", "a")
+    await world.catalog.refresh()
+    await world.catalog.opened(world.catalog.served("a"))
+    load = world.files.load
+
+    async def load_and_break(path: str) -> ScriptedCode:
+        code = await load(path)
+        world.files.write("/dags/a.py", "3", error="broken")
+        return code
+
+    world.files.load = load_and_break  # type: ignore[method-assign]
+    world.files.write("/dags/a.py", "2", "a")
+    await world.catalog.refresh({"/dags/a.py"})
+    served = world.catalog.served("a")
+    assert (served.plan.version, served.code.is_open) == ("1", True)
+    assert world.errors() == {"a.py": "broken"}
+    assert world.files.closed == ["3"]
 
 
 async def test_opening_does_not_go_back_behind_a_reload(world: World) -> None:

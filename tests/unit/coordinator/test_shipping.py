@@ -56,7 +56,7 @@ def expanded(*sources: str | int, reads: Sequence[XComRef]) -> DagPlan:
     return plan_of(*above, TaskPlan("each", "Python", upstream=upstream, mapping=over(*sources), reads=tuple(reads)))
 
 
-@given(st.lists(st.integers(1, 4) | st.lists(st.integers(), min_size=1, max_size=4), min_size=1, max_size=3))
+@given(st.lists(st.integers(1, 4) | st.lists(st.integers(-5, 5), min_size=1, max_size=4), min_size=1, max_size=3))
 def test_every_instance_gets_its_own_element(arguments: list[Any]) -> None:
     """The order of instances is that of `itertools.product`: the last argument varies fastest."""
     names = [one if isinstance(one, int) else f"up{number}" for number, one in enumerate(arguments)]

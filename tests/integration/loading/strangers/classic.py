@@ -35,7 +35,7 @@ with DAG(
     )
     shout = BashOperator(
         task_id="shout",
-        bash_command="echo first; echo '{{ ti.xcom_pull(task_ids=\"greet\") }} {{ dag_run.conf.get(\"extra\", \"-\") }}' | tr a-z A-Z",
+        bash_command='echo first; echo \'{{ ti.xcom_pull(task_ids="greet") }} {{ dag_run.conf.get("extra", "-") }}\' | tr a-z A-Z',
     )
     flaky = PythonOperator(task_id="flaky", python_callable=_flaky)
     gate = ShortCircuitOperator(task_id="gate", python_callable=lambda: False)

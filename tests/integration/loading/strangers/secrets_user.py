@@ -23,11 +23,19 @@ with DAG("secrets_user", schedule=None, doc_md=f"{GREETING} {REGION} {HOST}") as
             "parse": [GREETING, REGION, LIMITS, HOST],
             "task": [Variable.get("greeting"), Variable.get("region"), Variable.get("limits", deserialize_json=True)],
             "connections": [
-                from_env.host, from_env.port, from_env.login, from_env.password, Connection.get("from_file").schema
+                from_env.host,
+                from_env.port,
+                from_env.login,
+                from_env.password,
+                Connection.get("from_file").schema,
             ],
             "rendered": rendered,
             "missing": [missing, unknown],
         }
 
-    dag.add_result(use("{{ var.value.greeting }}/{{ var.json.limits.rows }}/{{ conn.from_file.host }}/{{ var.value.get('x', 'y') }}"))
+    dag.add_result(
+        use(
+            "{{ var.value.greeting }}/{{ var.json.limits.rows }}/{{ conn.from_file.host }}/{{ var.value.get('x', 'y') }}"
+        )
+    )
     BashOperator(task_id="shell", bash_command="echo {{ conn.from_env.host }} {{ conn.from_env.password }}")

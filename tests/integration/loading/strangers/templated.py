@@ -26,7 +26,9 @@ with DAG(
     render_template_as_native_obj=False,
 ) as dag:
     query = QueryOperator(
-        task_id="query", sql="orders.sql", parameters={"who": "{{ shout(params.region) }}", "when": "{{ run_id | length > 0 }}"}
+        task_id="query",
+        sql="orders.sql",
+        parameters={"who": "{{ shout(params.region) }}", "when": "{{ run_id | length > 0 }}"},
     )
     script = BashOperator(task_id="script", bash_command="report.sh", env={"REGION": "{{ params.region }}"})
     query >> script
