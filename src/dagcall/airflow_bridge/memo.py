@@ -16,7 +16,7 @@ from typing import Any
 from dagcall.airflow_bridge.settings import conf
 
 SUPPORTED = ("1.3.",)
-_PLAIN = frozenset({str, int, float, bool, type(None)})
+_NUMBERS = frozenset({int, float, bool, type(None)})
 _CONF_METHODS = ("get", "getboolean", "getint", "getfloat", "getlist", "getmandatorylist", "has_option")
 
 
@@ -98,17 +98,26 @@ def _masker() -> bool:
 
 
 def _shallow_redact(masker: Any) -> None:
-    """What most log records and rendered fields are, one level of plain values under harmless names, needs no walk
-    while no secret is registered."""
+    """Most log records and rendered fields are one level of plain values under harmless names: a look at each
+    string tells that there is nothing to redact, and that the walk would give back the same."""
     stock = masker.redact
     hides = masker.should_hide_value_for_key
 
+    def is_harmless(value: Any) -> bool:
+        kind = type(value)
+        return kind in _NUMBERS or (kind is str and (masker.replacer is None or not masker.replacer.search(value)))
+
     def redact(item: Any, name: str | None = None, max_depth: int | None = None, replacement: str = "***") -> Any:
-        if masker.replacer is None and not (name and hides(name)):
-            if type(item) in _PLAIN:
+        if max_depth is None and not (name and hides(name)):
+            kind = type(item)
+            if kind is dict:
+                if all(is_harmless(value) and not hides(key) for key, value in item.items()):
+                    return item.copy()
+            elif kind is list:
+                if all(is_harmless(value) for value in item):
+                    return item.copy()
+            elif is_harmless(item):
                 return item
-            if type(item) is dict and all(type(value) in _PLAIN and not hides(key) for key, value in item.items()):
-                return item.copy()
         return stock(item, name, max_depth, replacement)
 
     masker.redact = redact
