@@ -234,7 +234,7 @@ class Fleet:
         loop = asyncio.get_running_loop()
         self._root_ready = loop.create_future()
         side = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "dagcall.workers.side", stdin=asyncio.subprocess.PIPE, env=self._environment
+            sys.executable, "-P", "-m", "dagcall.workers.side", stdin=asyncio.subprocess.PIPE, env=self._environment
         )
         self._sides.append(side)
         self._starting = side

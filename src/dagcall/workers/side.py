@@ -27,7 +27,7 @@ def main() -> None:
         signal.signal(signum, signal.SIG_IGN)
     bootstrap = _read_line(0)
     zygote = subprocess.Popen(
-        [sys.executable, "-m", "dagcall.workers.zygote", *sys.argv[1:]],
+        [sys.executable, "-P", "-m", "dagcall.workers.zygote", *sys.argv[1:]],
         stdin=subprocess.PIPE,
         start_new_session=True,
     )
