@@ -27,7 +27,7 @@ from dagcall.errors import DagcallError, Unavailable
 from dagcall.journal.base import Journal
 from dagcall.model.commands import Answer, Command, EndRun, Record, SetTimer, StartAttempt, StopAttempt
 from dagcall.model.events import AttemptEnded, AttemptStarted, EndKind, ErrorInfo, Event, RunAccepted
-from dagcall.model.ids import TaskKey, attempt_uuid
+from dagcall.model.ids import attempt_uuid
 from dagcall.model.records import Batch, JournalRecord
 from dagcall.model.states import OutcomeKind
 from dagcall.workers.base import Code, Workers
@@ -111,11 +111,7 @@ class Driver:
 
     def stop(self, error: DagcallError) -> None:
         """Stop driving; the run stays unfinished in the journal. Waiters get `error`."""
-        self._stopped = True
-        for attempt in list(self._attempts.values()):
-            self._drop(attempt, "the server stops")
-        for timer in self._timers:
-            timer.cancel()
+        self._let_go("the server stops")
         self.run.give_up(error)
 
     def attempt_leased(self, attempt: Attempt) -> None:
@@ -214,8 +210,7 @@ class Driver:
                     self._end()
                 case _:
                     raise AssertionError(f"not an act: {act}")
-        if not self._accepted:
-            self._accepted = True
+        self._accepted = True
         if self._events and not self._stepping and not self._stopped:
             self._process()
 
@@ -251,7 +246,6 @@ class Driver:
             run.first_start = self._around.clock.now()
         task = run.plan.by_id[command.task_id]
         accepted = machine.accepted
-        instance = machine.instance(TaskKey(command.task_id, command.map_index))
         attempt.lease.start(
             Start(
                 attempt=command.attempt,
@@ -261,7 +255,7 @@ class Driver:
                 task_id=command.task_id,
                 map_index=command.map_index,
                 try_number=command.try_number,
-                max_tries=task.retry.retries if instance is None else instance.max_tries,
+                max_tries=task.retry.retries,
                 ti_id=str(attempt_uuid(run.key, command.attempt)),
                 conf=accepted.conf,
                 run_type=accepted.run_type,
@@ -294,10 +288,14 @@ class Driver:
         self._timers.add(timer)
 
     def _end(self) -> None:
+        self._let_go("the run has ended")
+        self._around.on_ended(self.run, self)
+
+    def _let_go(self, reason: str) -> None:
+        """Nothing more happens to the run here: no timer fires, no attempt goes on."""
         self._stopped = True
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
         for attempt in list(self._attempts.values()):
-            self._drop(attempt, "the run has ended")
-        self._around.on_ended(self.run, self)
+            self._drop(attempt, reason)

@@ -19,6 +19,7 @@ import heapq
 import itertools
 import os
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from dagcall.errors import Unavailable
 from dagcall.model.plan import DagPlan
@@ -81,7 +82,7 @@ class LoadedCode:
     def is_open(self) -> bool:
         return self.zygote is not None
 
-    @property
+    @cached_property
     def single_use(self) -> bool:
         return any(plan.isolation == "task" for plan in self.loaded.plans.values())
 
