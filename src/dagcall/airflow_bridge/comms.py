@@ -181,9 +181,11 @@ class WorkerComms:
         own = self._is_own_run(msg.dag_id, msg.run_id) and msg.task_id == self._start.task_id
         if not own:
             raise AirflowRuntimeError(_error("an XCom can only be pushed by the task it belongs to"))
-        if msg.key == RETURN_VALUE:
+        if (
+            msg.key == RETURN_VALUE or self.returned
+        ):  # the task's code has ended: nobody sees it sooner by a frame of its own
             self.outgoing.xcoms.append((msg.key, value, msg.mapped_length))
-            if self._start.want_plain:
+            if msg.key == RETURN_VALUE and self._start.want_plain:
                 self.outgoing.plain = to_plain_json(msg.value, value, self.returned)
         else:
             self._channel.send(Pushed(self._start.attempt, self._start.epoch, msg.key, value))

@@ -11,9 +11,7 @@ process unfit: `Baseline.unfit` says so and the worker is retired.
 """
 
 import copy
-import datetime
 import decimal
-import enum
 import gc
 import locale
 import logging
@@ -24,8 +22,8 @@ import socket
 import sys
 import threading
 import time
-import types
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -35,23 +33,13 @@ from airflow.sdk.definitions._internal.expandinput import EXPAND_INPUT_EMPTY
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.sdk.definitions.param import Param, ParamsDict
 
+from dagcall.airflow_bridge.copier import Memo, copier
+
 _getsignal = sys.modules["_signal"].getsignal
 """`signal.getsignal` without the conversion to an enum, which costs more than the rest of `restore` together."""
 _pthread_sigmask = sys.modules["_signal"].pthread_sigmask
 _SIGNALS = tuple(sorted(set(signal.valid_signals()) - {signal.SIGKILL, signal.SIGSTOP}))
 _LIMITS = tuple(sorted({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")}))
-_SHARED_TYPES = (
-    type,
-    types.FunctionType,
-    types.BuiltinFunctionType,
-    types.MethodType,
-    types.ModuleType,
-    logging.Logger,
-)
-_IMMUTABLE_TYPES = (
-    str, bytes, int, float, complex, bool, type(None), frozenset, enum.Enum, datetime.date, datetime.timedelta,
-    datetime.tzinfo, *_SHARED_TYPES,
-)  # fmt: skip
 _NOT_COPIED = frozenset(
     {
         "dag", "_dag", "task_group", "_log", "_cached_logger", "upstream_task_ids", "downstream_task_ids",
@@ -216,18 +204,6 @@ class Baseline:
         return frozenset(os.listdir("/proc/self/fd"))
 
 
-class _Memo(dict[int, Any]):
-    """A memo for `copy.deepcopy` on top of one that is shared and must stay as it is."""
-
-    def __init__(self, shared: dict[int, Any]) -> None:
-        super().__init__()
-        self._shared = shared
-
-    def get(self, key: int, default: Any = None) -> Any:
-        value = dict.get(self, key, self)
-        return self._shared.get(key, default) if value is self else value
-
-
 class Pristine:
     """The DAGs of a file as they were parsed; every task is given copies of what it could change.
 
@@ -239,7 +215,6 @@ class Pristine:
         self._dags = dags
         self._memo: dict[int, Any] = {}
         self._keep(EXPAND_INPUT_EMPTY)  # known by its identity
-        self._keep(EXPAND_INPUT_EMPTY)  # Airflow recognises it by its identity
         for dag in dags.values():
             self._keep(dag)
             for task in dag.tasks:
@@ -247,11 +222,11 @@ class Pristine:
             for group in dag.task_group.get_task_group_dict().values():
                 self._keep(group)
         self._task_attributes = {
-            (dag.dag_id, task.task_id): self._mutable_attributes(task) for dag in dags.values() for task in dag.tasks
+            (dag.dag_id, task.task_id): self.changing_attributes(task) for dag in dags.values() for task in dag.tasks
         }
         self._dag_attributes = {
-            dag.dag_id: {
-                name: self._copy(getattr(dag, name))
+            dag.dag_id: [
+                (name, make)
                 for name in (
                     "default_args",
                     "user_defined_macros",
@@ -259,8 +234,8 @@ class Pristine:
                     "jinja_environment_kwargs",
                     "tags",
                 )
-                if getattr(dag, name, None)
-            }
+                if (value := getattr(dag, name, None)) and (make := self._copier(value)) is not None
+            ]
             for dag in dags.values()
         }
         self._dag_states = {dag.dag_id: dict(vars(dag)) for dag in dags.values()}
@@ -270,7 +245,7 @@ class Pristine:
             for task in dag.tasks
             if isinstance(task, BaseOperator)
         }
-        self._dag_params = {dag.dag_id: _fresh_params(dag.params, self._memo) for dag in dags.values()}
+        self._dag_params = {dag.dag_id: _params_copier(dag.params, self._memo) for dag in dags.values() if dag.params}
 
     def _keep(self, value: Any) -> None:
         self._memo[id(value)] = value
@@ -280,13 +255,12 @@ class Pristine:
         dag = self._dags[dag_id]
         dag.__dict__.clear()
         dag.__dict__.update(self._dag_states[dag_id])
-        if self._dag_params[dag_id]:
-            dag.params = _fresh_params(self._dag_params[dag_id], self._memo)
+        if (make_params := self._dag_params.get(dag_id)) is not None:
+            dag.__dict__["params"] = make_params()  # past the converter, which would copy it again
         elif dag.params:
-            dag.params = ParamsDict()
-        for name, value in self._dag_attributes[dag_id].items():
-            if getattr(dag, name) != value:
-                setattr(dag, name, self._copy(value))
+            dag.__dict__["params"] = ParamsDict()
+        for name, make in self._dag_attributes[dag_id]:
+            dag.__dict__[name] = make()
         task: Any = dag.task_dict[task_id]
         state = self._task_states.get((dag_id, task_id))
         if state is None:
@@ -294,29 +268,27 @@ class Pristine:
         else:  # not `copy.copy`: another task may have changed the original, which it reaches through its DAG
             clone = object.__new__(type(task))
             clone.__dict__.update(state)
-        for name, value in self._task_attributes[dag_id, task_id]:
-            fresh = _fresh_params(value, self._memo) if isinstance(value, ParamsDict) else self._copy(value)
-            object.__setattr__(clone, name, fresh)  # past BaseOperator's, which takes it for an author's assignment
+        for name, make in self._task_attributes[dag_id, task_id]:
+            object.__setattr__(clone, name, make())  # past BaseOperator's, which takes it for an author's assignment
         return clone  # type: ignore[no-any-return]
 
-    def _copy(self, value: Any) -> Any:
-        if not value and type(value) in (list, dict, set):
-            return type(value)()
-        return copy.deepcopy(value, _Memo(self._memo))
+    def _copier(self, value: Any) -> Callable[[], Any] | None:
+        """Of an own, untouched copy. None: nothing to copy, or it holds a lock, a socket or the like and cannot be
+        copied, so it is shared, as a global is."""
+        try:
+            if isinstance(value, ParamsDict):
+                return _params_copier(value, self._memo)
+            return copier(copy.deepcopy(value, Memo(self._memo)), self._memo)
+        except Exception:
+            return None
 
-    def _mutable_attributes(self, task: Any) -> list[tuple[str, Any]]:
-        """Names and own, untouched copies of attributes to hand out copies of."""
-        found = []
-        for name, value in _attributes(task):
-            if name in _NOT_COPIED or id(value) in self._memo or _is_immutable(value):
-                continue
-            try:
-                found.append(
-                    (name, _fresh_params(value, self._memo) if isinstance(value, ParamsDict) else self._copy(value))
-                )
-            except Exception:
-                continue  # holds a lock, a socket or the like: cannot be copied, so it is shared, as a global is
-        return found
+    def changing_attributes(self, task: Any) -> list[tuple[str, Callable[[], Any]]]:
+        """The attributes of an operator that a task could change, each with what makes copies of it as it is now."""
+        return [
+            (name, make)
+            for name, value in _attributes(task)
+            if name not in _NOT_COPIED and (make := self._copier(value)) is not None
+        ]
 
 
 def _attributes(task: Any) -> list[tuple[str, Any]]:
@@ -328,24 +300,24 @@ def _attributes(task: Any) -> list[tuple[str, Any]]:
     return list(found.items())
 
 
-def _is_immutable(value: Any) -> bool:
-    if isinstance(value, _IMMUTABLE_TYPES):
-        return True
-    return isinstance(value, tuple) and all(_is_immutable(item) for item in value)
-
-
-def _fresh_params(params: ParamsDict, memo: dict[int, Any]) -> ParamsDict:
-    """Copies of the `Param` objects: `process_params` writes a run's conf into them."""
-    fresh = {}
+def _params_copier(params: ParamsDict, shared: dict[int, Any]) -> Callable[[], ParamsDict]:
+    """New `Param` objects each time: `process_params` writes a run's conf into them."""
+    kept = []
     for name, param in params.items():
-        clone = object.__new__(type(param))
-        clone.__dict__.update(param.__dict__)
-        if not _is_immutable(param.value):
-            clone.value = copy.deepcopy(param.value, _Memo(memo))
-        fresh[name] = clone
-    result = ParamsDict(suppress_exception=params.suppress_exception)
-    result.update(fresh) if fresh else None
-    return result
+        state = dict(vars(param))
+        make_value = copier(copy.deepcopy(state["value"], Memo(shared)), shared)
+        kept.append((name, type(param), state, make_value))
+
+    def fresh() -> ParamsDict:
+        new = {}
+        for name, kind, state, make_value in kept:
+            param = new[name] = object.__new__(kind)
+            param.__dict__.update(state)
+            if make_value is not None:
+                param.value = make_value()
+        return ParamsDict(new, params.suppress_exception)
+
+    return fresh
 
 
 __all__ = ["Baseline", "Param", "Pristine"]

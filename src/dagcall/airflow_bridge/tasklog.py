@@ -15,6 +15,9 @@ from typing import Any
 
 import structlog
 
+from dagcall.airflow_bridge import memo
+from dagcall.airflow_bridge.logline import fuse
+
 _DEVNULL = os.devnull
 
 
@@ -144,7 +147,8 @@ def configure() -> TaskLog:
     reset_logging()
     configure_logging.__wrapped__(json_output=True, output=output, sending_to_supervisor=False)
     *processors, render = structlog.get_config()["processors"]
-    structlog.configure(processors=[*processors, _tolerant(render)])
+    chain = [*processors, _tolerant(render)]
+    structlog.configure(processors=fuse(chain) if memo.is_wanted() else chain)
     return output
 
 

@@ -73,6 +73,77 @@ for name in ("password", "PASSWORD", "api_key", "token", "region", "", 5, None, 
     note(f"redact {name!r}", lambda: redact({name: "value", "deep": [{"secret": "x", "n": 1}]}))
 mask_secret("hunter2-secret")
 note("masked", lambda: redact("it is hunter2-secret"))
+for value in (
+    ["a", "hunter2-secret"], {"a": "hunter2-secret", "b": 1}, {"a": "hunter2-", "b": "secret"}, ["hunter2-", "secret"],
+    {"password": None}, {1: "a", None: "b"}, {"a": ("hunter2-secret",)}, [["hunter2-secret"]], {"a": {"b"}}, [], {},
+    "token", b"hunter2-secret", 5, {"token": "t", "n": 1}, ["x" * 500, "hunter2-secret" * 3],
+):
+    note(f"redact value {value!r}", lambda: redact(value))
+    note(f"redact value {value!r} of password", lambda: redact(value, "password"))
+    note(f"redact value {value!r} of name", lambda: redact(value, "name"))
+
+import copy
+from airflow.sdk.definitions.param import ParamsDict
+
+class OwnParam(Param):
+    pass
+
+params = ParamsDict({
+    "plain": 1, "typed": Param("a", type="string", description="d"), "list": Param([1, [2]], type="array"),
+    "deep": Param(None, type=["null", "object"], properties={"a": {"type": "integer"}}), "own": OwnParam(2),
+    "required": Param(type="string"),
+})
+params._fill_missing_param_source("dag")
+
+def copied():
+    fresh = copy.deepcopy(params)
+    shown = {name: (type(param).__name__, vars(param)) for name, param in fresh.items()}
+    shared = [name for name, param in fresh.items() if param is params.get_param(name)]
+    inner = fresh.get_param("list").value[1] is params.get_param("list").value[1]
+    schema = fresh.get_param("deep").schema["properties"] is params.get_param("deep").schema["properties"]
+    return shown, shared, inner, schema, type(fresh).__name__, fresh.suppress_exception
+
+note("params", copied)
+
+import inspect
+from airflow.sdk.bases import decorator
+
+def function(a, b: int = 1, *c, d=None, **e): ...
+
+class Callable:
+    def __call__(self, x): ...
+
+for one in (function, Callable(), Callable, len, lambda: 0, 5):
+    name = getattr(one, "__name__", type(one).__name__)
+    note(f"signature {name}", lambda: decorator.inspect.signature(one))
+    note(f"signature {name} unwrapped", lambda: decorator.inspect.signature(one, follow_wrapped=False))
+note("inspect", lambda: [decorator.inspect.Parameter.empty is inspect.Parameter.empty, decorator.inspect.isclass(int)])
+
+from airflow.sdk.listener import get_listener_manager
+from opentelemetry import trace
+from pluggy import HookimplMarker
+
+class Listener:
+    heard = []
+    @HookimplMarker("airflow")
+    def on_starting(self, component):
+        self.heard.append(component)
+        return "heard"
+
+hooks = get_listener_manager()
+note("hook of nobody", lambda: hooks.hook.on_starting(component="a"))
+hooks.pm.register(Listener())
+note("hook of a listener", lambda: (hooks.hook.on_starting(component="b"), Listener.heard))
+note("other hook", lambda: hooks.hook.before_stopping(component="c"))
+
+@task_runner.detail_span("s")
+def spanned(a):
+    return a, trace.get_current_span() is trace.INVALID_SPAN
+
+note("no trace", lambda: spanned(1))
+context = trace.SpanContext(1, 2, is_remote=False, trace_state=trace.TraceState([("airflow_task_span_detail_level", "2")]))
+with trace.use_span(trace.NonRecordingSpan(context)):
+    note("in a trace", lambda: (spanned(2), trace.get_current_span().get_span_context().span_id))
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJlc2lnbmF0dXJl"
 for event in ("nothing", TOKEN, f"Bearer {TOKEN}!", "eyJ", 5, None):
@@ -116,5 +187,9 @@ def test_same_answers(tmp_path: Path) -> None:
         "hostname",
         "secrets masker",
         "redact_jwt",
+        "signatures",
+        "copies of params",
+        "spans",
+        "listeners",
         "conf",
     }
