@@ -8,7 +8,6 @@ from the journal and replayed.
 import asyncio
 import json
 import logging
-import os
 import re
 import socket
 from collections import OrderedDict
@@ -200,10 +199,9 @@ class Coordinator:
 
     def log_path(self, key: RunKey, task_id: str, map_index: int, try_number: int) -> str:
         # Airflow's default `[logging] log_filename_template`.
-        parts = [f"dag_id={key.dag_id}", f"run_id={key.run_id}", f"task_id={task_id}"]
-        if map_index >= 0:
-            parts.append(f"map_index={map_index}")
-        return os.path.join(str(self.settings["base_log_folder"]), *parts, f"attempt={try_number}.log")
+        mapped = f"/map_index={map_index}" if map_index >= 0 else ""
+        folder = f"{self.settings['base_log_folder']}/dag_id={key.dag_id}/run_id={key.run_id}/task_id={task_id}{mapped}"
+        return f"{folder}/attempt={try_number}.log"
 
     def statistics(self) -> dict[str, int]:
         return {"runs": len(self._drivers), "waiting_for_outcome": self._admission.total, **self._workers.statistics()}

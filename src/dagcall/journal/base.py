@@ -44,6 +44,7 @@ OrderColumn = Literal[
     "id", "dag_id", "run_id", "state", "run_type", "logical_date", "run_after", "queued_at", "start_date", "end_date",
     "duration",
 ]  # fmt: skip
+_DURABILITIES: tuple[str, ...] = get_args(Durability)
 ORDER_COLUMNS: frozenset[str] = frozenset(get_args(OrderColumn))
 """What lists may be ordered by: Airflow's names for its dagRuns list. `id` is the order of acceptance."""
 
@@ -167,6 +168,6 @@ class Journal(Protocol):
 
 def check_durability(durability: str) -> bool:
     """Whether the level is `power`. Raises `ValueError` when it is neither that nor `process`."""
-    if durability not in get_args(Durability):
-        raise ValueError(f"unknown durability {durability!r}; known: {', '.join(get_args(Durability))}")
+    if durability not in _DURABILITIES:
+        raise ValueError(f"unknown durability {durability!r}; known: {', '.join(_DURABILITIES)}")
     return durability == "power"
