@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+import dagcall
+
 from .serving import Server, eventually, failure
 
 WELL_UNDER_A_SECOND = 0.8
@@ -53,6 +55,28 @@ def test_a_failure_waits_for_neither_sibling_nor_teardown(shared: Server) -> Non
         "finish": "success",
     }
     assert shared.http.get(path).json()["cleanup"] == "done"
+
+
+@pytest.mark.parametrize("status", [404, 409, 422])
+def test_a_task_chooses_the_status_of_its_callers_answer(shared: Server, status: int) -> None:
+    answer = shared.call("rejects", status=status, detail="no guest \u2018Zo\u00eb\u2019")
+    assert answer.status_code == status
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.headers["Dagcall-Outcome"] == "failed"
+    problem = answer.json()
+    assert problem["detail"] == "no guest \u2018Zo\u00eb\u2019"
+    assert (problem["failed_task"], problem["try_number"]) == ("look_up", 1)
+    assert [link["task_id"] for link in problem["cause"]] == ["look_up", "greet"]
+    with dagcall.Client(shared.url) as client, pytest.raises(dagcall.RunFailed) as caught:
+        client.call("rejects", status=status)
+    assert getattr(caught.value, "status", None) == status
+    assert "no guest 'G-7'" in str(caught.value)
+
+
+def test_a_status_that_a_task_may_not_choose_is_a_failure_like_any_other(shared: Server) -> None:
+    problem = failure(shared.call("rejects", status=500))
+    assert problem["error"]["type"] == "ValueError"
+    assert "404, 409, 422" in problem["error"]["message"]
 
 
 JSON = {"Content-Type": "application/json"}

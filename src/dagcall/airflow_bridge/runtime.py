@@ -18,6 +18,7 @@ from uuid import UUID
 import msgspec
 
 from dagcall.model.events import EndKind
+from dagcall.reject import Reject
 from dagcall.workers.channel import Channel
 from dagcall.workers.frames import Ended, Loaded, ProtocolError, Start
 
@@ -344,11 +345,11 @@ def _sendable(text: str) -> str:
 
 
 def _reject(error: BaseException | None) -> tuple[int, str] | None:
-    status = getattr(error, "dagcall_reject_status", None)
-    if status is None or error is None:
+    from airflow.sdk._shared.secrets_masker import redact
+
+    if not isinstance(error, Reject):
         return None
-    detail = getattr(error, "detail", None)
-    return int(status), _sendable(detail if isinstance(detail, str) else _text_of(error))
+    return error.status, _sendable(str(redact(str(error.detail))))
 
 
 def _made(model: Any, **values: Any) -> Any:

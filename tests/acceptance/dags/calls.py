@@ -7,6 +7,8 @@ from typing import Any
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG, Param, dag, result, task
 
+import dagcall
+
 SLOW = 5.0
 """Seconds that nobody who waits for an answer should wait."""
 
@@ -27,6 +29,20 @@ def squares() -> None:
         return {"n": params["n"], "sum": sum(values), "logical_date": dag_run.logical_date, "run_id": dag_run.run_id}
 
     total(square.expand(x=numbers()))
+
+
+@dag(schedule=None, params={"status": 404, "detail": "no guest 'G-7'"})
+def rejects() -> None:
+    @task(retries=3, retry_delay=0.01)
+    def look_up(params: dict[str, Any]) -> str:
+        raise dagcall.Reject(status=params["status"], detail=params["detail"])
+
+    @result
+    @task
+    def greet(guest: str) -> str:
+        return f"Hello, {guest}"
+
+    greet(look_up())
 
 
 @dag(schedule=None)
@@ -147,6 +163,7 @@ with DAG("shell", schedule=None, params={"word": "shell"}):
 shell.dag.add_result(shell.output)
 
 squares()
+rejects()
 waits_two_seconds()
 value_before_cleanup()
 failure_before_cleanup()
