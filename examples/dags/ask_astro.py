@@ -13,7 +13,7 @@ from ask_astro_lib.index import documentation
 PASSAGES_PER_QUESTION = 8
 NO_ANSWER = "Airflow's own documentation does not answer this question."
 
-# The documentation is read here, while the file is parsed (about 0.3 s), and not when the first task needs it: the
+# The documentation is read here, while the file is parsed (about 0.4 s), and not when the first task needs it: the
 # processes that are forked from the one that parsed the file then share the index, and no caller waits for it.
 documentation()
 

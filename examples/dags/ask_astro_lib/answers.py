@@ -59,7 +59,10 @@ def merge(rankings: Iterable[Sequence[Candidate]], limit: int) -> list[Candidate
 
 def check(index: Index, question: str, candidate: Candidate) -> Verdict:
     """How much of the question a candidate speaks of, by the rarity of the words: 0 nothing, 1 all."""
-    support = _coverage(index, concepts(question), f"{candidate['title']} {candidate['text']}")
+    asked = concepts(question)
+    # One word is soon mentioned in passing: what a question of one concept is about has to be in the title.
+    text = f"{candidate['title']} {candidate['text']}" if len(asked) > 1 else candidate["title"]
+    support = _coverage(index, asked, text)
     return Verdict(location=candidate["location"], support=round(support, 3), supported=support >= SUPPORTED)
 
 

@@ -37,7 +37,7 @@ class Passage:
     hint: str
     """How to use what the passage describes, in one sentence, such as the name of the environment variable."""
     is_detail: bool = False
-    """True for a parameter and for the later paragraphs of a docstring: a question is more often about the whole."""
+    """True for a parameter, an exception and the later paragraphs of a docstring: a question is seldom about those."""
 
 
 def read_passages() -> tuple[Passage, ...]:
@@ -55,11 +55,11 @@ def plain(rest: str) -> str:
     text = re.sub(r"(?m)^([ \t]*)\.\. (?:seealso|versionadded|versionchanged|_).*(?:\n\1[ \t]+.*)*", "", text)
     text = re.sub(r"(?m)^[ \t]*\.\. [a-z]+::[ \t]*", "", text)
     text = re.sub(r"(?m)^([ \t]*)(\S.*)::[ \t]*\n(?:[ \t]*\n)+(?:\1[ \t]+.*\n?|[ \t]*\n)*", r"\1\2:\n\n", text)
-    text = re.sub(r"(?::[a-z:]+:)?`([^`<]+?)\s*<[^`>]*>`_{0,2}", r"\1", text)
+    text = re.sub(r":[a-z:]+:`([^`<]+?)\s*<[^`>]*>`|`([^`<]+?)\s*<[^`>]*>`__?", r"\1\2", text)
     text = re.sub(r":[a-z:]+:`~?([^`]+)`", lambda role: role[1].rsplit(".", 1)[-1], text)
     text = re.sub(r"\*\*([^*`\n]+)\*\*", r"\1", text)
     text = re.sub(r"`{2,}", "`", text)
-    paragraphs = re.split(r"\n[ \t]*\n", text)
+    paragraphs = re.split(r"\n[ \t]*\n|(?m:^[ \t]*[*-][ \t]+)", text)  # an item of a list is a paragraph, too
     return "\n\n".join(line for paragraph in paragraphs if (line := " ".join(paragraph.split())))
 
 
@@ -84,7 +84,8 @@ def _options(sections: Mapping[str, Any]) -> Iterator[Passage]:
             default = _text(option, "default")
             variable = f"AIRFLOW__{section.upper().replace('.', '_')}__{name.upper()}"
             hint = f"Set it as `{name}` in section `[{section}]` of airflow.cfg, or by the variable {variable}"
-            if default and "\n" not in default:
+            # Some defaults are names of what Airflow puts in when it starts, such as a key that it generates.
+            if default and "\n" not in default and not re.fullmatch(r"\{\w+\}", default):
                 hint += f"; its default is `{default}`"
             title, text = f"[{section}] {name}", plain(_text(option, "description"))
             yield Passage(name, title, f"airflow.cfg {title}", text, f"{hint}.")
@@ -166,9 +167,10 @@ def _docstring(docstring: str, module: str, title: str) -> Iterator[Passage]:
     location = f"{module}.{title.removeprefix('@')}"
     about, *parameters = re.split(r"(?m)^:param\s+", docstring)
     hint = f"Use it as `{title}`." if title.startswith("@") else f"Import it by `from {module} import {title}`."
+    is_exception = about.startswith(("Raise", "Signal"))
     for number, chunk in enumerate(_chunks(plain(about))):
-        yield Passage(title, title, location, chunk, hint, is_detail=number > 0)
-    for parameter in parameters:
+        yield Passage(title, title, location, chunk, hint, is_detail=number > 0 or is_exception)
+    for parameter in parameters if not is_exception else ():
         declared, _, text = parameter.partition(":")
         name = declared.split()[-1] if declared.split() else ""
         text = plain(re.split(r"(?m)^(?::\w|\.\. )", text)[0])

@@ -11,16 +11,19 @@ from functools import lru_cache
 
 _STOP_WORDS = """
     a after airflow an and any apache are as ask astro at be been before best between but by can certain change
-    could do does for from get give had happen happens has have having how i if in into is it its let like long look
-    make may me mean means must my need needs of on one only or our out please set should so some something still
-    tell than that the their them then there these they this those to two until up us use used uses using via want
-    was way ways we were what when where which while who whose why will with would you your
+    could do does for from get give had happen happens has have having how i if in instead into is it its let like
+    long look make may me mean means must my need needs not of off on one only or our out please set should so some
+    something still tell than that the their them then there these they this those three times to turn twice two
+    until up us use used uses using via want was way ways we were what when where which while who whose why will
+    with would write you your
 """
 STOP_WORDS = frozenset(_STOP_WORDS.split())
 
 # What people say -> what Airflow's documentation says. A key matches whole words, whatever their endings; where several
 # keys match, the longest wins.
 VOCABULARY = {
+    "active at once": "active",
+    "active at the same time": "active",
     "another dag": "external dag",
     "appear": "land exist",
     "approve": "approval",
@@ -30,11 +33,15 @@ VOCABULARY = {
     "branch": "branch follow path",
     "choose": "branch follow path",
     "cron": "cron schedule",
+    "daily": "cron expression",
     "day of the week": "weekday",
     "different dag": "external dag",
     "directory": "folder",
+    "dynamic task mapping": "task mapping",
     "e-mail": "email",
     "encrypt": "fernet key",
+    "every day": "cron expression",
+    "every hour": "cron expression",
     "exit": "fail",
     "finish": "complete",
     "frequently": "interval",
@@ -44,22 +51,31 @@ VOCABULARY = {
     "job": "task",
     "limit": "maximum number",
     "metadata database": "sql alchemy database conn",
+    "mysql": "sql alchemy database conn",
+    "not show": "import errors",
+    "not showing up": "import errors",
+    "not shown": "import errors",
     "notify": "notifier",
     "other dag": "external dag",
+    "pass data between tasks": "xcom",
     "pipeline": "dag",
+    "postgres": "sql alchemy database conn",
     "python code": "python callable",
     "python function": "python callable",
-    "retry": "retries",
     "rerun": "clear",
+    "retry": "retries",
     "s3": "remote s3",
+    "share data between tasks": "xcom",
     "shell command": "bash command",
     "shell script": "bash command",
     "simultaneously": "concurrently",
     "sql query": "execute sql query",
+    "sqlite": "sql alchemy database conn",
     "stop": "timeout",
     "take too long": "execution timeout",
     "time out": "execution timeout",
     "time zone": "default timezone",
+    "timeout": "execution timeout",
     "trigger a dag": "trigger dag run",
     "trigger another dag": "trigger dag run operator",
     "virtual environment": "virtualenv",
@@ -70,7 +86,7 @@ VOCABULARY = {
     "where": "folder",
     "workflow": "dag",
 }
-LONGEST_KEY = 4  # words
+LONGEST_KEY = 5  # words
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +101,13 @@ class Concept:
 
 def terms(text: str) -> list[str]:
     """The searchable terms of a text in order: those of camelCase and snake_case names too, stemmed, no stop words."""
+    return [_stem(word) for word in words(text) if word not in STOP_WORDS and len(word) > 1]
+
+
+def words(text: str) -> list[str]:
+    """All words of a text in order, in lower case: those that camelCase and snake_case names are made of too."""
     text = text.replace("DAGs", "dag").replace("XCom", "_xcom_")
-    words = re.findall(r"[A-Z]+\d*(?![a-z])|[A-Z]?[a-z]+\d*|\d+", text)
-    return [_stem(word) for raw in words if (word := raw.lower()) not in STOP_WORDS and len(word) > 1]
+    return [word.lower() for word in re.findall(r"[A-Z]+\d*(?![a-z])|[A-Z]?[a-z]+\d*|\d+", text)]
 
 
 def sentences(text: str) -> list[str]:

@@ -31,7 +31,7 @@ def register(commands: Commands) -> None:
         "call a DAG like a function and print its result",
         (
             "dagcall call ask_astro -p question='What is a Dag?'",
-            "dagcall call grid_search -p depth=3 -p 'rates=[0.1, 0.2]' --wait 60",
+            "dagcall call grid_search -p learning_rate=0.1 -p hidden_units=32 --wait 60",
             'echo \'{"question": "..."}\' | dagcall call ask_astro --conf -',
             "dagcall call nightly --detach",
         ),

@@ -53,6 +53,16 @@ def best(question: str) -> list[Candidate]:
         ("How do I retry with exponential backoff?", "retry_exponential_backoff"),
         ("How do I stop a dag run after a while?", "dagrun_timeout"),
         ("How do I wait until a certain time of day?", "TimeSensor"),
+        ("How do I make a task retry three times?", "[core] default_task_retries"),
+        ("How do I schedule a DAG every day at 6 am?", "airflow.sdk.DAG, parameter schedule"),
+        ("How do I use Postgres instead of SQLite as the metadata database?", "[database] sql_alchemy_conn"),
+        ("How many runs of a DAG can be active at the same time?", "[core] max_active_runs_per_dag"),
+        ("How do I turn off the example DAGs?", "[core] load_examples"),
+        ("How do I set a timeout for a task?", "[core] default_task_execution_timeout"),
+        ("How do I pause a DAG?", "airflow dags pause"),
+        ("What is a variable?", "airflow.sdk.Variable"),
+        ("Why is my DAG not showing up?", "airflow dags list-import-errors"),
+        ("Can I get an email when a task fails?", "[email] default_email_on_failure"),
     ],
 )
 def test_the_best_source_is_the_right_one(question: str, location: str) -> None:
@@ -62,7 +72,9 @@ def test_the_best_source_is_the_right_one(question: str, location: str) -> None:
     assert quote(documentation(), question, sources[0])
 
 
-@pytest.mark.parametrize("question", ["What is the capital of France?", "xyzzy?", "???", "the of and", "Wer bin ich?"])
+@pytest.mark.parametrize(
+    "question", ["What is the capital of France?", "xyzzy?", "???", "the of and", "Wer bin ich?", "Who wrote Airflow?"]
+)
 def test_nothing_is_made_up_for_other_questions(question: str) -> None:
     assert best(question) == []
 
@@ -130,6 +142,20 @@ def test_markup_is_removed() -> None:
         also = "gone"
     """
     assert plain(source) == "Runs BaseOperator with `bash`, see the guide and read it:\n\nKept."
+
+
+def test_items_of_a_list_are_paragraphs() -> None:
+    assert plain("Either\n\n* ``a``: one,\n  or two\n* ``b``") == "Either\n\n`a`: one, or two\n\n`b`"
+
+
+def test_a_literal_with_a_placeholder_is_kept() -> None:
+    assert plain("Set ``schedule=<cron>`` or :doc:`read <https://example.com/a>`.") == "Set `schedule=<cron>` or read."
+
+
+def test_a_default_that_airflow_generates_is_not_named() -> None:
+    key = next(each for each in documentation().passages if each.location == "airflow.cfg [core] fernet_key")
+    assert "FERNET_KEY" in key.hint
+    assert "default" not in key.hint
 
 
 def test_no_passage_shows_markup() -> None:
