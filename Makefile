@@ -7,7 +7,7 @@ VENV := .venv/bin
 PYTEST := $(VENV)/python -m pytest --maxfail=10 $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-unit test-integration test-acceptance check format bench ci lock clean
+.PHONY: help install demo serve test test-unit test-integration test-acceptance check format bench bench-memory ci lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,8 +43,11 @@ format: install ## Write what `make check` asks of formatting and import order
 	@$(VENV)/ruff check --fix-only --quiet .
 	@$(VENV)/ruff format .
 
-bench: install ## Measure dagcall against the bare task runner, side by side; QUICK=1 for a rough answer
+bench: install ## Measure dagcall, stock Airflow and the bare task runner side by side, 12 min; QUICK=1: no stock, 1 min
 	@QUICK="$(QUICK)" $(VENV)/python bench/run.py
+
+bench-memory: install ## See whether memory stays flat over 20,000 calls, 2 min
+	@$(VENV)/python bench/memory.py
 
 ci: check test ## What CI runs
 

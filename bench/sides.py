@@ -1,0 +1,130 @@
+"""What is measured: dagcall and the bare runner here, stock Airflow in `stock.py`. All run the same DAG files."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from process import Process, answers, environment, free_port
+
+HERE = Path(__file__).resolve().parent
+DAGS = HERE / "dags"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Of some callers at once: milliseconds of each call, runs a second, the last value, the callers' CPU seconds."""
+
+    ms: list[float]
+    rate: float
+    value: Any
+    callers_cpu: float
+
+
+class Side(Protocol):
+    def wait_ready(self) -> None: ...
+
+    def run(self, dag_id: str, callers: int, seconds: float) -> Answer:
+        """Each caller makes at least one call, and starts no other when the seconds are over."""
+
+    def cpu(self) -> dict[str, float]:
+        """CPU seconds so far, by part."""
+
+    def stop(self) -> None: ...
+
+
+class Bare:
+    """The yardstick's process, `bare.py`."""
+
+    def __init__(self, folder: Path, messages: Path) -> None:
+        self._process = Process(
+            "bare",
+            [sys.executable, str(HERE / "bare.py"), str(DAGS), str(folder / "logs-bare")],
+            environment(folder / "airflow-bare"),
+            messages,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def wait_ready(self) -> None:
+        self._read()
+
+    def run(self, dag_id: str, callers: int, seconds: float) -> Answer:
+        """It does one run after the other, however many wait for it."""
+        stdin = self._process.popen.stdin
+        assert stdin is not None
+        print(json.dumps({"dag": dag_id, "seconds": seconds}), file=stdin, flush=True)
+        answer = self._read()
+        ms = answer["ms"]
+        return Answer(ms, len(ms) / sum(ms) * 1000, answer["value"], 0.0)
+
+    def cpu(self) -> dict[str, float]:
+        return {"runner": sum(self._process.cpu())}
+
+    def _read(self) -> dict[str, Any]:
+        stdout = self._process.popen.stdout
+        assert stdout is not None
+        line = stdout.readline()
+        if not line:
+            raise SystemExit("the bare runner ended")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def stop(self) -> None:
+        """By the end of its input: a task leaves a handler of SIGTERM behind that does not end the process."""
+        assert self._process.popen.stdin is not None
+        self._process.popen.stdin.close()
+        self._process.popen.wait(30)
+
+
+class Ours:
+    """A real `dagcall serve`, with its defaults."""
+
+    def __init__(self, folder: Path, messages: Path, dags: Path = DAGS) -> None:
+        self._port = free_port()
+        home = folder / "airflow-ours"
+        home.mkdir(exist_ok=True)
+        self._process = Process(
+            "dagcall",
+            [
+                *(sys.executable, "-m", "dagcall.cli", "serve", str(dags)),
+                *("--port", str(self._port)),
+                *("--journal", f"sqlite:///{home / 'journal.db'}"),
+            ],
+            environment(home),
+            messages,
+        )
+
+    @property
+    def pid(self) -> int:
+        return self._process.popen.pid
+
+    def wait_ready(self) -> None:
+        self._process.wait_until(lambda: answers(f"http://127.0.0.1:{self._port}/call"))
+
+    def run(self, dag_id: str, callers: int, seconds: float) -> Answer:
+        return load("load.py", [str(self._port), dag_id, str(callers), str(seconds)], seconds)
+
+    def cpu(self) -> dict[str, float]:
+        server, workers = self._process.cpu()
+        return {"server": server, "workers": workers}
+
+    def stop(self) -> None:
+        self._process.stop()
+
+
+def load(script: str, arguments: list[str], seconds: float, token: str = "") -> Answer:
+    """Callers in a process of their own; `script` prints the fields of an Answer as JSON."""
+    done = subprocess.run(
+        [sys.executable, str(HERE / script), *arguments],
+        input=token,
+        capture_output=True,
+        text=True,
+        timeout=seconds + 180,
+    )
+    if done.returncode:
+        raise SystemExit(f"{script} {' '.join(arguments)} failed:\n{done.stderr}")
+    return Answer(**json.loads(done.stdout))
