@@ -49,16 +49,17 @@ _NOT_COPIED = frozenset(
 
 
 class Baseline:
-    """The state of the process before user code ran in it."""
+    """The state of a process before a task ran in it. Made in the process that workers are forked from."""
 
-    def __init__(self) -> None:
+    def __init__(self, streams: tuple[Any, Any, Any]) -> None:
+        """`streams`: standard input, output and error of the tasks."""
         self._environ = dict(os.environ._data)  # type: ignore[attr-defined]
         self._cwd = os.getcwd()
         self._umask = os.umask(0o022)
         os.umask(self._umask)
         self._path = list(sys.path)
         self._argv = list(sys.argv)
-        self._streams = (sys.stdin, sys.stdout, sys.stderr)
+        self._streams = streams
         self._filters = list(warnings.filters)
         root = logging.getLogger()
         self._root_logger = (root.level, list(root.handlers), root.manager.disable)
@@ -76,6 +77,11 @@ class Baseline:
         self._decimal = decimal.getcontext().copy()
         decimal.setcontext(self._decimal.copy())
         self._hooks = (sys.excepthook, sys.displayhook, sys.unraisablehook, threading.excepthook)
+        self._threads = 1
+        self._descriptors: frozenset[str] = frozenset()
+
+    def begin(self) -> None:
+        """In a worker, before its first task."""
         self._threads = self._count_threads()
         self._descriptors = self._list_descriptors()
 

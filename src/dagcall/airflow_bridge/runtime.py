@@ -94,7 +94,6 @@ class AirflowRuntime:
         return sorted(get_importer_registry().list_dag_files(self._folder, safe_mode=safe_mode))
 
     def load(self, ident: int, path: str, *, keep: bool) -> Loaded:
-        from dagcall.airflow_bridge import tasklog
         from dagcall.airflow_bridge.compile import compile_dag
         from dagcall.airflow_bridge.loader import parse_file
 
@@ -109,8 +108,7 @@ class AirflowRuntime:
             except Exception as error:
                 errors.append((relative, f"DAG {dag.dag_id!r} could not be compiled: {type(error).__name__}: {error}"))
         if keep:
-            self.keep(parsed.dags)
-            self._log_file = tasklog.configure()
+            self._settle(parsed.dags)
         return Loaded(ident, path, parsed.version, plans, errors, parsed.dependencies, parsed.seconds)
 
     def keep(self, dags: dict[str, Any]) -> None:
@@ -131,7 +129,8 @@ class AirflowRuntime:
         for dag in dags.values():
             task_runner._register_deserialization_allowed_classes(dag, task_runner.log)
 
-    def prepare(self, channel: Channel) -> None:
+    def _settle(self, dags: dict[str, Any]) -> None:
+        """Do here, once, what each worker forked from this process would do: 2 ms and some 300 page faults each."""
         import faulthandler
         import signal
 
@@ -139,14 +138,22 @@ class AirflowRuntime:
         from dagcall.airflow_bridge.restore import Baseline
 
         sys.excepthook = sys.__excepthook__
-        self.connect(channel)
-        self._stdout, self._stderr = tasklog.attach(self._log_file)
         # Airflow's importer leaves a Python handler, which cannot end a real segmentation fault.
         signal.signal(signal.SIGSEGV, signal.SIG_DFL)
         faulthandler.enable(file=2)
+        self._log_file = tasklog.configure()
+        self._stdout, self._stderr = tasklog.streams()
+        self._warm_up()  # again: this time its log records are written, if into nothing
+        self.keep(dags)
+        self._baseline = Baseline((sys.stdin, self._stdout, self._stderr))
+
+    def prepare(self, channel: Channel) -> None:
+        self.connect(channel)
+        self._log_file.close()
+        sys.stdout, sys.stderr = self._stdout, self._stderr
         if "numpy.random" in sys.modules:  # unlike `random`, it does not reseed itself after a fork
             sys.modules["numpy.random"].seed()
-        self._baseline = Baseline()
+        self._baseline.begin()
 
     def connect(self, channel: Channel) -> None:
         """Where the ends of attempts and the questions of tasks go."""

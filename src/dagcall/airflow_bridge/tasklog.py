@@ -136,7 +136,7 @@ def silence() -> None:
 
 
 def configure() -> TaskLog:
-    """Have everything logged from now on written to the answer, which is nobody's until `attach`.
+    """Have everything logged from now on written to the answer, which is nobody's between tasks.
 
     For file zygotes, since it costs each of their workers 4 ms otherwise. Secrets are masked here: no supervisor reads
     these lines after us.
@@ -152,16 +152,12 @@ def configure() -> TaskLog:
     return output
 
 
-def attach(output: TaskLog) -> tuple[LineStream, LineStream]:
-    """Give a worker's standard streams and descriptors to the log of the task that it runs."""
-    output.close()
+def streams() -> tuple[LineStream, LineStream]:
+    """`sys.stdout` and `sys.stderr` of tasks."""
     out = structlog.get_logger(logger_name="task.stdout")
     err = structlog.get_logger(logger_name="task.stderr")
     # As `supervisor._create_log_forwarder` does: stdout is info, stderr is error.
-    stdout = LineStream(1, lambda line: out.info(line))
-    stderr = LineStream(2, lambda line: err.error(line))
-    sys.stdout, sys.stderr = stdout, stderr
-    return stdout, stderr
+    return LineStream(1, lambda line: out.info(line)), LineStream(2, lambda line: err.error(line))
 
 
 def _tolerant(render: Callable[..., Any]) -> Callable[..., Any]:
