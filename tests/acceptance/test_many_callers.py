@@ -1,7 +1,6 @@
 """Many runs of one DAG at once, without a unique logical date, and what they cost."""
 
 import json
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from http.client import HTTPConnection
@@ -23,12 +22,11 @@ def test_200_callers_each_get_their_own_answer(shared: Server) -> None:
 def test_200_tasks_that_wait_run_at_once_in_bounded_memory(shared: Server) -> None:
     """As many processes: none of them waits for another, and they share what they have in common."""
     at_once(shared, "waits_two_seconds", [{}] * CALLERS)  # the elastic set of workers grows to what is asked of it
-    begun = time.monotonic()
-    pids = at_once(shared, "waits_two_seconds", [{}] * CALLERS)
-    took = time.monotonic() - begun
+    tasks = at_once(shared, "waits_two_seconds", [{}] * CALLERS)
     memory = shared.memory()
-    assert len(set(pids)) == CALLERS
-    assert took < 4
+    assert len({task["pid"] for task in tasks}) == CALLERS
+    # All have begun before the first has ended, however slow the machine is.
+    assert max(task["begun"] for task in tasks) < min(task["ended"] for task in tasks)
     assert memory < 6 << 30
 
 

@@ -16,6 +16,7 @@ Each stand-in gives the same answers. They are installed only into the Task SDK 
 import copy
 import functools
 import inspect
+import logging
 import types
 from collections.abc import Callable, Collection
 from typing import Any
@@ -116,9 +117,9 @@ def _shallow_redact(masker: Any) -> None:
 
     stock = masker.redact
     hides = masker.should_hide_value_for_key
-    left_alone = _PLAIN | {
-        RuntimeTaskInstance
-    }  # in the runner's own "Pushing xcom"; the walk does not look into objects
+    # Objects are not looked into by the walk either; these are in the runner's "Pushing xcom", and in every record of
+    # Python's own logging.
+    left_alone = _PLAIN | {RuntimeTaskInstance, logging.LogRecord}
 
     @functools.lru_cache(maxsize=4096)
     def are_harmless_names(*names: Any) -> bool:

@@ -7,6 +7,7 @@ Descriptors 1 and 2 are the log file itself, so that what subprocesses and C cod
 """
 
 import io
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from typing import Any
 import structlog
 
 from dagcall.airflow_bridge import memo
-from dagcall.airflow_bridge.logline import fuse
+from dagcall.airflow_bridge.logline import fuse, quicken
 
 _DEVNULL = os.devnull
 
@@ -149,6 +150,9 @@ def configure() -> TaskLog:
     *processors, render = structlog.get_config()["processors"]
     chain = [*processors, _tolerant(render)]
     structlog.configure(processors=fuse(chain) if memo.is_wanted() else chain)
+    if memo.is_wanted():
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(quicken(handler.formatter))
     return output
 
 

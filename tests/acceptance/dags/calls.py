@@ -49,9 +49,10 @@ def rejects() -> None:
 def waits_two_seconds() -> None:
     @result
     @task
-    def t() -> int:
+    def t() -> dict[str, float]:
+        begun = time.monotonic()
         time.sleep(2)
-        return os.getpid()
+        return {"pid": os.getpid(), "begun": begun, "ended": time.monotonic()}
 
     t()
 

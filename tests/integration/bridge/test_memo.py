@@ -82,6 +82,11 @@ for value in (
     note(f"redact value {value!r} of password", lambda: redact(value, "password"))
     note(f"redact value {value!r} of name", lambda: redact(value, "name"))
 
+import logging as python_logging
+record = python_logging.makeLogRecord({"msg": "hunter2-secret", "password": "p"})
+note("redact a record", lambda: (redact({"_record": record, "event": "x"})["_record"] is record, vars(record)["msg"]))
+note("redact beside a record", lambda: redact({"_record": record, "event": "hunter2-secret", "password": "x"})["event"])
+
 import copy
 from airflow.sdk.definitions.param import ParamsDict
 

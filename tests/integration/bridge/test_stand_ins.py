@@ -82,7 +82,39 @@ def lines(processors):
             found.append(output.getvalue().decode())
     return found
 
-json.dump([lines(stock), lines(fused)], open(sys.argv[1], "w"))
+from dagcall.airflow_bridge.logline import quicken
+
+(handler,) = logging.getLogger().handlers
+formatters = (handler.formatter, quicken(handler.formatter))
+assert formatters[0] is not formatters[1], "the formatter is not the expected one"
+RECORDS = [
+    ("plain", ()), ("args %s %d", ("a", 1)), ("one dict %s", ({"a": 1},)), ("named %(a)s", ({"a": 1},)),
+    ("wrong %d", ("a",)), ("too many", ("a",)), ("too few %s %s", ("a",)), ("100%", ()), ("masked %s", ("hunter2-secret",)),
+    (f"token {TOKEN}", ()), ("token %s", (TOKEN,)), ("lone \\udcff", ()), (5, ()), (Odd(), ()), ("odd %s", (Odd(),)), ("", ()),
+    ("two\\nlines", ()), ("a list %s", ([1, "hunter2-secret"],)),
+]
+
+def formatted(formatter):
+    found = []
+    for name in ("airflow.task", "some.logger", "root"):
+        for level in (logging.INFO, logging.WARNING, logging.CRITICAL, 5):
+            for message, args in RECORDS:
+                for extra in ({}, {"exc_info": True}, {"stack_info": "a stack"}):
+                    try:
+                        raise ValueError("hunter2-secret in an exception")
+                    except ValueError:
+                        info = sys.exc_info() if "exc_info" in extra else None
+                    record = logging.getLogger(name).makeRecord(
+                        name, level, "/a/path/file.py", 7, message, args, info, sinfo=extra.get("stack_info"),
+                        extra={"own": "value"} if level == logging.WARNING else None,
+                    )
+                    try:
+                        found.append(formatter.format(record))
+                    except Exception as error:
+                        found.append(f"{type(error).__name__}: {error}")
+    return found
+
+json.dump([lines(stock), lines(fused), *map(formatted, formatters)], open(sys.argv[1], "w"))
 """
 
 OPERATORS = """
@@ -194,10 +226,11 @@ def report(script: str, folder: Path) -> Any:
 
 
 def test_a_log_record_is_the_one_that_airflow_writes(tmp_path: Path) -> None:
-    stock, fused = report(RECORDS, tmp_path)
+    stock, fused, formatted, quickened = report(RECORDS, tmp_path)
     assert len(stock) == len(fused) > 40
     assert sum(line.startswith("{") for line in stock) > 36
-    for expected, found in zip(stock, fused, strict=True):
+    assert sum(line.startswith("{") for line in formatted) > 500
+    for expected, found in zip(stock + formatted, fused + quickened, strict=True):
         assert without_time(found) == without_time(expected)
 
 
