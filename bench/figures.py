@@ -107,6 +107,7 @@ def rows(phase: str, samples: Phase) -> list[dict[str, Any]]:
             "name": name,
             "callers": callers,
             "runs": len(sample.ms),
+            "failed": sample.failed,
             "p50_ms": rounded(p50(sample.ms)),
             "p95_ms": rounded(p95(sample.ms)),
             "runs_per_s": rounded(p50(sample.rates)),

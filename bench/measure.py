@@ -101,6 +101,7 @@ class Measuring:
         self._check(load.dag_id, answer.value)
         sample = self.phases[phase][load.name, load.callers]
         sample.ms += answer.ms
+        sample.failed += answer.failed
         sample.rates.append(answer.rate)
         sample.cpu.append({part: seconds / len(answer.ms) * 1000 for part, seconds in used.items()})
 

@@ -10,6 +10,8 @@ class Sample:
     ms: list[float] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
     cpu: list[dict[str, float]] = field(default_factory=list)
+    failed: int = 0
+    """Calls that the server itself failed to answer."""
 
 
 Phase = dict[tuple[str, int], Sample]

@@ -15,12 +15,14 @@ DAGS = HERE / "dags"
 
 @dataclass(frozen=True)
 class Answer:
-    """Of some callers at once: milliseconds of each call, runs a second, the last value, the callers' CPU seconds."""
+    """Of some callers at once: milliseconds of each call, runs a second, the last value, the callers' CPU seconds, and
+    how many calls the server failed to answer."""
 
     ms: list[float]
     rate: float
     value: Any
     callers_cpu: float
+    failed: int = 0
 
 
 class Side(Protocol):
