@@ -33,6 +33,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, cast, get_args
 
+from dagcall.journal.store import Store
 from dagcall.model.ids import RunKey
 from dagcall.model.plan import DagPlan
 from dagcall.model.records import Batch, JournalRecord, RunHead
@@ -113,6 +114,11 @@ def pattern_terms(pattern: str) -> list[str]:
 
 class Journal(Protocol):
     """See the module's text for what every engine guarantees."""
+
+    @property
+    def store(self) -> Store:
+        """What belongs to no run, in the same storage: open and closed with the journal."""
+        ...
 
     async def open(self) -> int:
         """Make or upgrade the storage, lock it, and return this server's epoch: 1 at the first open ever, then

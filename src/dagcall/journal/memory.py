@@ -1,8 +1,8 @@
 """The journal in memory: the same promises but durability, for `memory:` and for tests.
 
 A twin, not a fake: it passes the same suite, and stores the same encoded rows, so that what it hands out is never the
-object that was put in, and what SQLite refuses to store it refuses too. What it holds lives in a `MemoryStore`; a
-journal opened on a store that was closed finds everything again, as after a restart.
+object that was put in, and what SQLite refuses to storage it refuses too. What it holds lives in a `MemoryStorage`; a
+journal opened on a storage that was closed finds everything again, as after a restart.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from dagcall.errors import DagcallError, JournalError, JournalFenced, JournalLoc
 from dagcall.journal.base import HeadQuery, OrderColumn, TimeRange, check_durability, pattern_terms
 from dagcall.journal.continuity import check_continues
 from dagcall.journal.encoding import Row, check_storable, decode_plan, decode_record, encode_plan, encode_record
+from dagcall.journal.memory_store import Items, MemoryStore
 from dagcall.model.ids import RunKey
 from dagcall.model.plan import DagPlan
 from dagcall.model.records import Batch, JournalRecord, RunHead
@@ -29,7 +30,7 @@ class StoredRun:
 
 
 @dataclass
-class MemoryStore:
+class MemoryStorage:
     """What outlives a `MemoryJournal`. `holder` is the process id of the server that has it open."""
 
     epoch: int = 0
@@ -37,25 +38,27 @@ class MemoryStore:
     accepted: int = 0
     plans: dict[tuple[str, str], bytes] = field(default_factory=dict)
     runs: dict[RunKey, StoredRun] = field(default_factory=dict)
+    items: Items = field(default_factory=Items)
 
 
 class MemoryJournal:
     """See `journal.base.Journal`. Both durability levels end with the process."""
 
-    def __init__(self, store: MemoryStore | None = None) -> None:
-        self._store = MemoryStore() if store is None else store
+    def __init__(self, storage: MemoryStorage | None = None) -> None:
+        self._storage = MemoryStorage() if storage is None else storage
         self._epoch = 0
         self._closed = False
+        self.store = MemoryStore(lambda: self._opened().items, lambda: self._writable().items)
 
     async def open(self) -> int:
-        store = self._store
+        storage = self._storage
         if self._epoch:
             raise JournalError("memory journal: opened twice")
-        if store.holder is not None:
-            raise JournalLocked(f"memory journal: another server (process {store.holder}) has it open")
-        store.holder = os.getpid()
-        store.epoch += 1
-        self._epoch = store.epoch
+        if storage.holder is not None:
+            raise JournalLocked(f"memory journal: another server (process {storage.holder}) has it open")
+        storage.holder = os.getpid()
+        storage.epoch += 1
+        self._epoch = storage.epoch
         return self._epoch
 
     def append(self, batch: Batch, durability: str = "process") -> asyncio.Future[None]:
@@ -70,15 +73,15 @@ class MemoryJournal:
         return future
 
     def _append(self, batch: Batch) -> None:
-        store = self._writable()
+        storage = self._writable()
         key = batch.head.key
-        run = store.runs.get(key)
+        run = storage.runs.get(key)
         check_continues(batch, None if run is None else run.head)
         check_storable(batch.head)
         rows = [encode_record(key, record) for record in batch.records]
         if run is None:
-            store.accepted += 1
-            run = store.runs[key] = StoredRun(store.accepted, batch.head)
+            storage.accepted += 1
+            run = storage.runs[key] = StoredRun(storage.accepted, batch.head)
         run.head = replace(batch.head)
         run.rows += rows
 
@@ -111,20 +114,20 @@ class MemoryJournal:
         return self._writable().runs.pop(key, None) is not None
 
     async def close(self) -> None:
-        if self._epoch and not self._closed and self._store.epoch == self._epoch:
-            self._store.holder = None
+        if self._epoch and not self._closed and self._storage.epoch == self._epoch:
+            self._storage.holder = None
         self._closed = True
 
-    def _opened(self) -> MemoryStore:
+    def _opened(self) -> MemoryStorage:
         if not self._epoch or self._closed:
             raise JournalError("memory journal: not open")
-        return self._store
+        return self._storage
 
-    def _writable(self) -> MemoryStore:
-        store = self._opened()
-        if store.epoch != self._epoch:
-            raise JournalFenced(f"memory journal: another server (process {store.holder}) opened it since")
-        return store
+    def _writable(self) -> MemoryStorage:
+        storage = self._opened()
+        if storage.epoch != self._epoch:
+            raise JournalFenced(f"memory journal: another server (process {storage.holder}) opened it since")
+        return storage
 
 
 def _matches(head: RunHead, query: HeadQuery) -> bool:

@@ -24,7 +24,9 @@ from dagcall.journal.encoding import decode_plan, decode_record
 from dagcall.journal.file_lock import FileLock
 from dagcall.journal.sqlite_file import connect_reader, explain, make_directories, make_file, statement
 from dagcall.journal.sqlite_rows import head_of, order_by, where
-from dagcall.journal.sqlite_writer import Entry, Outcome, SqliteWriter
+from dagcall.journal.sqlite_store import Row, SqliteStore
+from dagcall.journal.sqlite_writer import Done, Entry, Outcome, SqliteWriter
+from dagcall.journal.store import Change
 from dagcall.model.ids import RunKey
 from dagcall.model.plan import DagPlan
 from dagcall.model.records import Batch, JournalRecord, RunHead
@@ -45,6 +47,7 @@ class SqliteJournal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.store = SqliteStore(self._read_items, self._write_items)
         self._state = "new"
         self._loop: asyncio.AbstractEventLoop
         self._lock: FileLock
@@ -121,10 +124,18 @@ class SqliteJournal:
     def _not_open(self) -> JournalError:
         return JournalError(f"journal {self.path}: not open ({self._state})")
 
-    async def _write(self, work: DagPlan | RunKey) -> bool | None:
+    async def _read_items(self, sql: str, values: tuple[str | int, ...]) -> list[Row]:
+        return await self._read(lambda: self._reader().execute(sql, values).fetchall())
+
+    async def _write_items(self, changes: tuple[Change, ...]) -> list[int]:
+        done = await self._write(changes)
+        assert isinstance(done, list)
+        return done
+
+    async def _write(self, work: DagPlan | RunKey | tuple[Change, ...]) -> Done:
         if self._state != "open":
             raise self._not_open()
-        future: asyncio.Future[bool | None] = self._loop.create_future()
+        future: asyncio.Future[Done] = self._loop.create_future()
         self._writer.put(Entry(work, False, future))
         return await future
 

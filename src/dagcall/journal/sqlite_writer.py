@@ -29,6 +29,8 @@ from dagcall.journal.continuity import begins, changing_part, check_continues
 from dagcall.journal.encoding import check_storable, encode_plan, encode_record
 from dagcall.journal.sqlite_file import connect_writer, explain, statement
 from dagcall.journal.sqlite_rows import head_of
+from dagcall.journal.sqlite_store import apply
+from dagcall.journal.store import Change, Put
 from dagcall.model.ids import RunKey
 from dagcall.model.plan import DagPlan
 from dagcall.model.records import Batch, RunHead
@@ -56,20 +58,24 @@ class KnownRun(NamedTuple):
     head: RunHead
 
 
+Done = bool | list[int] | None
+"""Whether there was a run to delete; what changes of the store have done, one number each; None for the others."""
+
+
 class Entry(NamedTuple):
     """Something to write, and who waits for it."""
 
-    work: Batch | DagPlan | RunKey
-    """A batch to append, a plan to put, or the key of a run to delete."""
+    work: Batch | DagPlan | RunKey | tuple[Change, ...]
+    """A batch to append, a plan to put, the key of a run to delete, or changes of the store."""
     power: bool
-    future: asyncio.Future[None] | asyncio.Future[bool | None]
+    future: asyncio.Future[None] | asyncio.Future[Done]
 
 
 class Outcome(NamedTuple):
-    """What became of an entry. `done`: whether there was something to delete; None for the others."""
+    """What became of an entry."""
 
     entry: Entry
-    done: bool | None = None
+    done: Done = None
     error: DagcallError | None = None
 
 
@@ -177,8 +183,13 @@ class SqliteWriter:
                 self._append(work)
             elif isinstance(work, DagPlan):
                 self._put_plan(work)
-            else:
+            elif isinstance(work, RunKey):
                 return Outcome(entry, self._delete(work))
+            else:
+                self._log_pages += sum(
+                    3 + len(change.value) // 4096 if isinstance(change, Put) else 3 for change in work
+                )
+                return Outcome(entry, apply(self._cursor, work))
         except DagcallError as refused:
             return Outcome(entry, error=refused)
         return Outcome(entry)

@@ -1,6 +1,7 @@
 """What every journal must do, as tests: the promises of `dagcall.journal.base`, one by one.
 
-For whoever writes an engine. Needs pytest. Subclass, say how a journal is made, and let pytest collect it:
+For whoever writes an engine. Needs pytest. Subclass, say how a journal is made, and let pytest collect it (what is
+promised of the journal's store is in `store_suite`, to be subclassed likewise):
 
     class TestMyJournal(JournalSuite):
         def make(self, storage: Path) -> Journal:
@@ -14,8 +15,7 @@ The tests use no plugin and no sleep; each opens what it needs in an event loop 
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from dagcall.model.ids import RunKey
 from dagcall.model.plan import DagPlan, Mapping, MapSource, Refusal, Retry, TaskPlan, XComRef
 from dagcall.model.records import Batch, JournalRecord, RunHead
 from dagcall.model.states import RunState, TriggerRule
+from dagcall.testing.journal_storage import JournalStorage
 
 KEY = RunKey("shop", "manual__1")
 
@@ -60,33 +61,8 @@ def _query_name(value: object) -> str | None:
     return ",".join(f"{name}={one}" for name, one in asked.items()) or "all"
 
 
-class JournalSuite:
-    """The conformance suite. `make` and `break_lock` are an engine's part."""
-
-    def make(self, storage: Path) -> Journal:
-        """A new journal, not opened, over what is kept at `storage` (an empty directory at first). Two calls with
-        the same directory give two journals over the same storage, as two servers would have."""
-        raise NotImplementedError
-
-    def break_lock(self, storage: Path) -> None:
-        """Let a second journal open the storage although the first still has it: what an accident does."""
-        raise NotImplementedError
-
-    def _run(self, storage: Path, test: Callable[[Journal], Awaitable[None]]) -> None:
-        async def main() -> None:
-            async with self._opened(storage) as journal:
-                await test(journal)
-
-        asyncio.run(main())
-
-    @asynccontextmanager
-    async def _opened(self, storage: Path) -> AsyncIterator[Journal]:
-        journal = self.make(storage)
-        await journal.open()
-        try:
-            yield journal
-        finally:
-            await journal.close()
+class JournalSuite(JournalStorage):
+    """The conformance suite of `dagcall.journal.base`. `make` and `break_lock` are an engine's part."""
 
     def test_what_was_appended_reads_back_equal(self, tmp_path: Path) -> None:
         async def test(journal: Journal) -> None:
@@ -112,7 +88,7 @@ class JournalSuite:
             assert await journal.records(KEY, after=3) == []
             assert await journal.head(KEY) == running
 
-        self._run(tmp_path, test)
+        self.run(tmp_path, test)
 
     def test_an_unknown_run_has_no_head_and_no_records(self, tmp_path: Path) -> None:
         async def test(journal: Journal) -> None:
@@ -120,7 +96,7 @@ class JournalSuite:
             assert await journal.records(KEY) == []
             assert not await journal.delete(KEY)
 
-        self._run(tmp_path, test)
+        self.run(tmp_path, test)
 
     def test_a_batch_without_records_changes_the_head(self, tmp_path: Path) -> None:
         async def test(journal: Journal) -> None:
@@ -130,7 +106,7 @@ class JournalSuite:
             assert await journal.head(KEY) == noted
             assert len(await journal.records(KEY)) == 1
 
-        self._run(tmp_path, test)
+        self.run(tmp_path, test)
 
     def test_a_taken_id_is_refused_and_its_neighbours_are_kept(self, tmp_path: Path) -> None:
         async def test(journal: Journal) -> None:
@@ -151,7 +127,7 @@ class JournalSuite:
             assert kept is not None
             assert kept.caller == "first"
 
-        self._run(tmp_path, test)
+        self.run(tmp_path, test)
 
     def test_of_two_that_begin_one_run_at_once_the_first_wins(self, tmp_path: Path) -> None:
         async def test(journal: Journal) -> None:
@@ -163,7 +139,7 @@ class JournalSuite:
             assert kept is not None
             assert kept.caller == "first"
 
-        self._run(tmp_path, test)
+        self.run(tmp_path, test)
 
     @pytest.mark.parametrize("wrong", ["gap", "again", "last_record", "fixed", "unknown run"])
     def test_what_does_not_continue_its_run_is_refused(self, tmp_path: Path, wrong: str) -> None:
@@ -185,7 +161,7 @@ class JournalSuite:
             assert await journal.head(KEY) == good.head
             assert [record.id for record in await journal.records(KEY)] == [1, 2, 3]
 
-        self._run(tmp_path, test)
+        self.run(tmp_path, test)
 
     def test_after_a_refused_batch_a_run_takes_no_later_one(self, tmp_path: Path) -> None:
         async def test(journal: Journal) -> None:
@@ -198,7 +174,7 @@ class JournalSuite:
             assert [type(result) for result in results] == [JournalError, JournalError]
             assert await journal.head(KEY) == head
 
-        self._run(tmp_path, test)
+        self.run(tmp_path, test)
 
     def test_what_cannot_be_stored_is_refused_alone(self, tmp_path: Path) -> None:
         async def test(journal: Journal) -> None:
@@ -214,7 +190,7 @@ class JournalSuite:
             assert await journal.head(KEY) is None
             assert len(await journal.records(other)) == 2
 
-        self._run(tmp_path, test)
+        self.run(tmp_path, test)
 
     def test_commits_come_in_the_order_of_the_calls(self, tmp_path: Path) -> None:
         async def test(journal: Journal) -> None:
@@ -239,7 +215,7 @@ class JournalSuite:
                 assert [record.id for record in await journal.records(RunKey("shop", name))] == [*range(1, 30)]
                 assert await journal.head(head.key) == head
 
-        self._run(tmp_path, test)
+        self.run(tmp_path, test)
 
     def test_a_cancelled_waiter_does_not_take_the_batch_back(self, tmp_path: Path) -> None:
         async def test(journal: Journal) -> None:
@@ -247,14 +223,14 @@ class JournalSuite:
             await journal.append(first_batch(head_for(RunKey("shop", "later"))))
             assert await journal.head(KEY) == head_for()
 
-        self._run(tmp_path, test)
+        self.run(tmp_path, test)
 
     def test_an_unknown_durability_is_refused_at_once(self, tmp_path: Path) -> None:
         async def test(journal: Journal) -> None:
             with pytest.raises(ValueError, match="perhaps"):
                 journal.append(first_batch(head_for()), "perhaps")
 
-        self._run(tmp_path, test)
+        self.run(tmp_path, test)
 
     def test_a_plan_is_kept_once(self, tmp_path: Path) -> None:
         async def test(journal: Journal) -> None:
@@ -281,7 +257,7 @@ class JournalSuite:
             assert await journal.get_plan("shop", "v2") == replace(plan, version="v2")
             assert await journal.get_plan("shop", "v3") is None
 
-        self._run(tmp_path, test)
+        self.run(tmp_path, test)
 
     def test_unfinished_runs_come_in_the_order_of_acceptance(self, tmp_path: Path) -> None:
         async def test(journal: Journal) -> None:
@@ -293,7 +269,7 @@ class JournalSuite:
             await journal.append(running)
             assert await journal.unfinished() == [heads[0], running.head, heads[3]]
 
-        self._run(tmp_path, test)
+        self.run(tmp_path, test)
 
     def test_a_deleted_run_is_gone_and_its_id_is_free(self, tmp_path: Path) -> None:
         async def test(journal: Journal) -> None:
@@ -308,7 +284,7 @@ class JournalSuite:
             await journal.append(first_batch(head))
             assert [one.key.run_id for one in await journal.unfinished()] == ["kept", KEY.run_id]
 
-        self._run(tmp_path, test)
+        self.run(tmp_path, test)
 
     @pytest.mark.parametrize(
         ("query", "expected"),
@@ -346,7 +322,7 @@ class JournalSuite:
             assert [head.key.run_id for head in heads] == expected
             assert total == len(expected)
 
-        self._run(tmp_path, test)
+        self.run(tmp_path, test)
 
     def test_a_page_comes_with_the_exact_total(self, tmp_path: Path) -> None:
         async def test(journal: Journal) -> None:
@@ -356,7 +332,7 @@ class JournalSuite:
                 assert [head.key.run_id for head in heads] == expected
                 assert total == 4
 
-        self._run(tmp_path, test)
+        self.run(tmp_path, test)
 
     async def _four_runs(self, journal: Journal) -> None:
         heads = [
@@ -396,7 +372,7 @@ class JournalSuite:
             await journal.close()
             await journal.close()
             assert await asyncio.gather(*futures) == [None] * 20
-            async with self._opened(tmp_path) as again:
+            async with self.opened(tmp_path) as again:
                 assert len(await again.unfinished()) == 20
 
         asyncio.run(test())
@@ -406,7 +382,7 @@ class JournalSuite:
             journal = self.make(tmp_path)
             await journal.close()
             await self._refuses(journal)
-            async with self._opened(tmp_path) as opened:
+            async with self.opened(tmp_path) as opened:
                 with pytest.raises(JournalError):
                     await opened.open()
             await self._refuses(opened)
@@ -430,7 +406,7 @@ class JournalSuite:
     def test_a_second_server_is_refused_and_told_who_has_it(self, tmp_path: Path) -> None:
         async def test() -> None:
             second = self.make(tmp_path)
-            async with self._opened(tmp_path) as first:
+            async with self.opened(tmp_path) as first:
                 with pytest.raises(JournalLocked, match=str(os.getpid())):
                     await second.open()
                 await first.append(first_batch(head_for()))
@@ -442,10 +418,10 @@ class JournalSuite:
 
     def test_a_server_that_lost_its_lock_is_fenced(self, tmp_path: Path) -> None:
         async def test() -> None:
-            async with self._opened(tmp_path) as first:
+            async with self.opened(tmp_path) as first:
                 await first.append(first_batch(head_for()))
                 self.break_lock(tmp_path)
-                async with self._opened(tmp_path) as second:
+                async with self.opened(tmp_path) as second:
                     with pytest.raises(JournalFenced):
                         await first.append(next_batch(head_for()))
                     with pytest.raises(JournalFenced):

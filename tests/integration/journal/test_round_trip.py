@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dagcall.journal.base import HeadQuery, Journal
-from dagcall.journal.memory import MemoryJournal, MemoryStore
+from dagcall.journal.memory import MemoryJournal, MemoryStorage
 from dagcall.journal.sqlite import SqliteJournal
 from dagcall.model.events import Event
 from dagcall.model.ids import RunKey
@@ -98,7 +98,7 @@ def sequences(draw: st.DrawFn) -> list[tuple[Batch, str]]:
 
 def journals(engine: str, directory: str) -> Iterator[Journal]:
     """Journals over one storage, one after another."""
-    store = MemoryStore()
+    store = MemoryStorage()
     while True:
         yield MemoryJournal(store) if engine == "memory" else SqliteJournal(Path(directory) / "journal.db")
 

@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from dagcall.errors import JournalCorrupt, JournalError, JournalFenced, JournalLocked
+from dagcall.journal import sqlite_file
 from dagcall.journal.sqlite import SqliteJournal
+from dagcall.journal.store import Put
 from dagcall.model.ids import RunKey
 from dagcall.model.plan import DagPlan
 from dagcall.testing.journal_suite import KEY, first_batch, head_for, next_batch
@@ -133,6 +135,24 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
         connection.execute("PRAGMA user_version = 99")
     with pytest.raises(JournalError, match="schema version 99, written by a newer dagcall"):
         run_with(path, nothing)
+
+
+def test_a_journal_of_an_older_schema_is_brought_up_to_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "journal.db"
+
+    async def write(journal: SqliteJournal) -> None:
+        await journal.append(first_batch(head_for()))
+
+    with monkeypatch.context() as older:
+        older.setattr("dagcall.journal.sqlite_file._SCHEMA", sqlite_file._SCHEMA[:1])
+        run_with(path, write)
+
+    async def use(journal: SqliteJournal) -> None:
+        assert await journal.head(KEY) == head_for()
+        await journal.store.write(Put("k", "a", b"", 1.0))
+
+    run_with(path, use)
+    run_with(path, use)
 
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:

@@ -1,15 +1,23 @@
-"""The journal in SQLite keeps the promises of every journal."""
+"""The journal in SQLite, and its store, keep the promises of every journal."""
 
 from pathlib import Path
 
 from dagcall.journal.base import Journal
 from dagcall.journal.sqlite import SqliteJournal
+from dagcall.testing.journal_storage import JournalStorage
 from dagcall.testing.journal_suite import JournalSuite
+from dagcall.testing.store_suite import StoreSuite
 
 
-class TestSqliteJournal(JournalSuite):
+class Sqlite(JournalStorage):
     def make(self, storage: Path) -> Journal:
         return SqliteJournal(storage / "journal.db")
 
     def break_lock(self, storage: Path) -> None:
         (storage / "journal.db.lock").unlink()
+
+
+class TestSqliteJournal(Sqlite, JournalSuite): ...
+
+
+class TestSqliteStore(Sqlite, StoreSuite): ...

@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("dagcall.testing.journal_suite")
+pytest.register_assert_rewrite("dagcall.testing.journal_suite", "dagcall.testing.store_suite")

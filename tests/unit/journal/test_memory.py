@@ -1,21 +1,29 @@
-"""The journal in memory keeps the promises of every journal."""
+"""The journal in memory, and its store, keep the promises of every journal."""
 
 from pathlib import Path
 
 import pytest
 
 from dagcall.journal.base import Journal
-from dagcall.journal.memory import MemoryJournal, MemoryStore
+from dagcall.journal.memory import MemoryJournal, MemoryStorage
+from dagcall.testing.journal_storage import JournalStorage
 from dagcall.testing.journal_suite import JournalSuite
+from dagcall.testing.store_suite import StoreSuite
 
 
-class TestMemoryJournal(JournalSuite):
+class Memory(JournalStorage):
     @pytest.fixture(autouse=True)
-    def store(self) -> None:
-        self._store = MemoryStore()
+    def storage(self) -> None:
+        self._storage = MemoryStorage()
 
     def make(self, storage: Path) -> Journal:
-        return MemoryJournal(self._store)
+        return MemoryJournal(self._storage)
 
     def break_lock(self, storage: Path) -> None:
-        self._store.holder = None
+        self._storage.holder = None
+
+
+class TestMemoryJournal(Memory, JournalSuite): ...
+
+
+class TestMemoryStore(Memory, StoreSuite): ...
