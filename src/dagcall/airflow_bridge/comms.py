@@ -10,6 +10,7 @@ Source of messages and answers: airflow/sdk/execution_time/{comms,request_handle
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, overload
 
 import msgspec
@@ -230,6 +231,12 @@ class WorkerComms:
         states = self.ask("task_states", msg.dag_id, _run_ids(msg), msg.task_ids or [], msg.map_index)
         return sdk.TaskStatesResult(task_states=states)
 
+    def first_reschedule(self, msg: sdk.GetTaskRescheduleStartDate) -> Any:
+        """Asked by a sensor about itself only."""
+        known = self._start.continues
+        first = None if known is None else known.first_reschedule
+        return sdk.TaskRescheduleStartDate(start_date=None if first is None else datetime.fromtimestamp(first, tz=UTC))
+
     def variable(self, msg: sdk.GetVariable) -> Any:
         """Reached after the environment and the secrets backends, which the Task SDK asks first."""
         return sdk.ErrorResponse(error=ErrorType.VARIABLE_NOT_FOUND, detail={"key": msg.key})
@@ -266,6 +273,7 @@ _HANDLERS: dict[type, Callable[[WorkerComms, Any], Any]] = {
     sdk.GetTICount: WorkerComms.ti_count,
     sdk.GetDagRunState: WorkerComms.dag_run_state,
     sdk.GetTaskStates: WorkerComms.task_states,
+    sdk.GetTaskRescheduleStartDate: WorkerComms.first_reschedule,
     sdk.GetVariable: WorkerComms.variable,
     sdk.GetVariableKeys: WorkerComms.variable_keys,
     sdk.GetConnection: WorkerComms.connection,

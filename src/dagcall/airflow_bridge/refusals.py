@@ -85,11 +85,6 @@ _TASK_CHECKS: tuple[tuple[str, Callable[[Operator], bool], str], ...] = (
     ("deferrable", _is_set("deferrable"), "there is no triggerer yet; set deferrable=False"),
     ("start_from_trigger", _is_set("start_from_trigger"), "there is no triggerer yet"),
     (
-        "mode='reschedule'",
-        lambda task: _attribute(task, "mode") == "reschedule",
-        "rescheduling is not supported yet; use mode='poke'",
-    ),
-    (
         "mapped task group",
         lambda task: task.get_closest_mapped_task_group() is not None,
         "expanding a whole task group is not supported yet; expand its tasks",

@@ -20,7 +20,7 @@ import msgspec
 from dagcall.model.events import EndKind
 from dagcall.reject import Reject
 from dagcall.workers.channel import Channel
-from dagcall.workers.frames import Ended, Loaded, ProtocolError, Start
+from dagcall.workers.frames import Ended, Loaded, ProtocolError, Start, Suspended
 
 _PRELOADED = (
     "airflow.dag_processing.dagbag",
@@ -36,6 +36,7 @@ _PRELOADED = (
     "dagcall.airflow_bridge.compile",
     "dagcall.airflow_bridge.loader",
     "dagcall.airflow_bridge.restore",
+    "dagcall.airflow_bridge.suspension",
     "dagcall.airflow_bridge.unmapping",
 )
 """Not imported by this module's own code: by name, so that no linter takes them for unused."""
@@ -226,6 +227,8 @@ class AirflowRuntime:
     def _task_instance(self, start: Start) -> Any:
         from airflow.sdk.api.datamodels._generated import DagRun, TIRunContext
 
+        from dagcall.airflow_bridge.suspension import resumed_with
+
         task = self._pristine.task(start.dag_id, start.task_id)
         run_start = _moment(start.run_start)
         logical_date = None if start.logical_date is None else _moment(start.logical_date)
@@ -253,11 +256,11 @@ class AirflowRuntime:
         ti_context = _made(
             TIRunContext,
             dag_run=dag_run,
-            task_reschedule_count=0,
             max_tries=start.max_tries,
             # As Airflow's execution API decides (execution_api/routes/task_instances.py).
             should_retry=start.max_tries != 0 and start.try_number <= start.max_tries,
             xcom_keys_to_clear=[],
+            **(resumed := resumed_with(start.continues)),
         )
         return self._task_runner.RuntimeTaskInstance.model_construct(
             id=UUID(start.ti_id),
@@ -274,7 +277,7 @@ class AirflowRuntime:
             bundle_instance=self._bundle,
             _ti_context_from_server=ti_context,
             max_tries=start.max_tries,
-            start_date=datetime.now(tz=UTC),
+            start_date=resumed.get("start_date") or datetime.now(tz=UTC),
             state=_task_running(),
             sentry_integration="",
         )
@@ -284,9 +287,12 @@ def _ended(start: Start, comms: Any, state: Any, error: BaseException | None) ->
     """The attempt's end, from the runner's terminal message."""
     from airflow.sdk.execution_time import comms as sdk
 
+    from dagcall.airflow_bridge.suspension import suspended_by
+
     out = comms.outgoing
     kind = EndKind.FAILED
     retry_delay: float | None = None
+    suspension: Suspended | None = None
     message = out.terminal
     problem = _describe(error) if error is not None else None
     match message:
@@ -301,13 +307,11 @@ def _ended(start: Start, comms: Any, state: Any, error: BaseException | None) ->
         case sdk.TaskState():
             kind = EndKind.SKIPPED if message.state.value == "skipped" else EndKind.FAILED
         case _:
-            unsupported = {
-                "DeferTask": "the task deferred itself to a triggerer, which dagcall does not have yet",
-                "RescheduleTask": "the task asked to be rescheduled, which dagcall does not support yet",
-                "AwaitInputTask": "the task waits for a person's input, which dagcall does not support yet",
-            }
-            name = type(message).__name__
-            problem = ("Unsupported", unsupported.get(name, f"{name} is not supported by dagcall"))
+            suspended = suspended_by(message)
+            if suspended is None:
+                problem = ("Unsupported", f"{type(message).__name__} is not supported by dagcall")
+            else:
+                kind, suspension = suspended
     if kind in (EndKind.FAILED, EndKind.RETRY) and problem is None:
         problem = ("TaskFailed", "the task failed without an exception; its log says more")
     return Ended(
@@ -322,6 +326,7 @@ def _ended(start: Start, comms: Any, state: Any, error: BaseException | None) ->
         skip=out.skip,
         rendered_map_index=out.rendered_map_index,
         rendered_fields=out.rendered_fields,
+        suspension=suspension,
     )
 
 

@@ -4,10 +4,10 @@ from typing import Protocol
 
 from dagcall.coordinator.run import Run
 from dagcall.model.commands import StartAttempt
-from dagcall.model.events import AttemptEnded, EndKind, ErrorInfo, RejectInfo, XComItem
+from dagcall.model.events import AttemptEnded, EndKind, ErrorInfo, RejectInfo, Suspension, XComItem
 from dagcall.model.ids import RunKey
 from dagcall.workers.base import Code, Lease
-from dagcall.workers.frames import Ask, Ended, Pushed
+from dagcall.workers.frames import Ask, Ended, Pushed, Suspended
 
 
 class AttemptOwner(Protocol):
@@ -85,4 +85,15 @@ class Attempt:
             skip=tuple(frame.skip),
             rendered_map_index=frame.rendered_map_index,
             rendered_fields=frame.rendered_fields,
+            suspension=None if frame.suspension is None else _suspension(frame.suspension),
         )
+
+
+def _suspension(frame: Suspended) -> Suspension:
+    return Suspension(
+        next_method=frame.next_method,
+        next_kwargs=frame.next_kwargs,
+        due=frame.due,
+        trigger=frame.trigger,
+        trigger_kwargs=frame.trigger_kwargs,
+    )

@@ -17,6 +17,7 @@ from typing import Any
 from dagcall.coordinator import questions
 from dagcall.coordinator.admission import Admission, AdmissionSettings
 from dagcall.coordinator.api import CallRequest
+from dagcall.coordinator.awaits import Awaits
 from dagcall.coordinator.catalog import Catalog, Served
 from dagcall.coordinator.clock import Clock, SystemClock
 from dagcall.coordinator.driver import Driver, Surroundings
@@ -36,7 +37,7 @@ from dagcall.errors import (
     UnsupportedFeature,
 )
 from dagcall.journal.base import HeadQuery, Journal
-from dagcall.model.commands import StartAttempt
+from dagcall.model.commands import Await, StartAttempt
 from dagcall.model.events import CancelRequested, RunAccepted
 from dagcall.model.ids import RunKey
 from dagcall.model.records import RunHead
@@ -74,6 +75,7 @@ class Coordinator:
         self._clock: Clock = clock or SystemClock()
         self.catalog = Catalog(settings.folder, workers, self._clock.now, self._release)
         self.settings: dict[str, Any] = {}
+        self.awaits = Awaits(self._clock)
         self._admission = Admission(settings.admission)
         self._drivers: dict[RunKey, Driver] = {}
         self._codes_in_use: dict[int, tuple[Code, int]] = {}
@@ -102,6 +104,7 @@ class Coordinator:
             journal=self._journal,
             workers=self._workers,
             clock=self._clock,
+            awaits=self.awaits,
             epoch=epoch,
             hostname=socket.gethostname(),
             log_path=self._log_path_of,
@@ -354,7 +357,7 @@ class Coordinator:
         else:
             self._workers.close(code)
 
-    def _log_path_of(self, run: Run, command: StartAttempt) -> str:
+    def _log_path_of(self, run: Run, command: StartAttempt | Await) -> str:
         return self.log_path(run.key, command.task_id, command.map_index, command.try_number)
 
     def _answer_question(self, run: Run, ask: Ask) -> "asyncio.Future[object] | object":

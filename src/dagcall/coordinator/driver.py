@@ -19,19 +19,30 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from dagcall.coordinator.attempt import Attempt
+from dagcall.coordinator.awaits import Awaited, Awaits
 from dagcall.coordinator.clock import Clock
 from dagcall.coordinator.run import Run
 from dagcall.coordinator.shipping import Shipper
+from dagcall.coordinator.starting import start_frame
 from dagcall.core.slots import Slots
 from dagcall.errors import DagcallError, Unavailable
 from dagcall.journal.base import Journal
-from dagcall.model.commands import Answer, Command, EndRun, Record, SetTimer, StartAttempt, StopAttempt
-from dagcall.model.events import AttemptEnded, AttemptStarted, EndKind, ErrorInfo, Event, RunAccepted
-from dagcall.model.ids import attempt_uuid
+from dagcall.model.commands import (
+    Answer,
+    Await,
+    Command,
+    EndRun,
+    Record,
+    SetTimer,
+    StartAttempt,
+    StopAttempt,
+    StopAwait,
+)
+from dagcall.model.events import AttemptEnded, AttemptStarted, EndKind, ErrorInfo, Event, Resumed, RunAccepted
 from dagcall.model.records import Batch, JournalRecord
 from dagcall.model.states import OutcomeKind
 from dagcall.workers.base import Code, Workers
-from dagcall.workers.frames import Ask, Start
+from dagcall.workers.frames import Ask
 
 
 @dataclass(frozen=True)
@@ -41,9 +52,10 @@ class Surroundings:
     journal: Journal
     workers: Workers
     clock: Clock
+    awaits: Awaits
     epoch: int
     hostname: str
-    log_path: "Callable[[Run, StartAttempt], str]"
+    log_path: "Callable[[Run, StartAttempt | Await], str]"
     answer_question: "Callable[[Run, Ask], asyncio.Future[object] | object]"
     on_answered: Callable[[Run], None]
     on_ended: "Callable[[Run, Driver], None]"
@@ -62,6 +74,7 @@ class Driver:
         self._events: deque[Event] = deque()
         self._stepping = False
         self._attempts: dict[int, Attempt] = {}
+        self._awaited: dict[int, Awaited] = {}
         self._timers: set[asyncio.TimerHandle] = set()
         self._next_record = run.head.last_record + 1
         self._head = run.head
@@ -96,8 +109,10 @@ class Driver:
             self._process()
 
     def resume(self) -> None:
-        """After a replay: end attempts that were open at the crash, ask for those that had not begun, set timers."""
+        """After a replay: end attempts that were open at the crash, ask for those that had not begun, set timers, wait
+        for what was waited for."""
         machine = self.run.machine
+        awaits = machine.pending_awaits()
         for timer in machine.pending_timers():
             self._set_timer(timer)
         for attempt, epoch, _, started in machine.open_attempts():
@@ -105,9 +120,11 @@ class Driver:
                 error = ErrorInfo("WorkerLost", "the server was restarted while the task ran")
                 self.feed(AttemptEnded(attempt, epoch or 0, EndKind.LOST, error=error))
             else:
-                command = machine.start_of(attempt)
-                if command is not None:
-                    self._submit(command)
+                start = machine.start_of(attempt)
+                if start is not None:
+                    self._submit(start)
+        for await_ in awaits:
+            self._await(await_)
 
     def stop(self, error: DagcallError) -> None:
         """Stop driving; the run stays unfinished in the journal. Waiters get `error`."""
@@ -157,7 +174,7 @@ class Driver:
                         self._submit(command)
                     case SetTimer():
                         self._set_timer(command)
-                    case StopAttempt() | Answer() | EndRun():
+                    case StopAttempt() | Await() | StopAwait() | Answer() | EndRun():
                         acts.append(command)
                     case _:
                         assert_never(command)
@@ -203,6 +220,12 @@ class Driver:
                     attempt = self._forget(act.attempt)
                     if attempt is not None:
                         self._drop(attempt, act.reason)
+                case Await():
+                    self._await(act)
+                case StopAwait():
+                    awaited = self._awaited.pop(act.attempt, None)
+                    if awaited is not None:
+                        awaited.stop(killed=True)
                 case Answer():
                     self.run.answer(act.outcome, self._around.clock.now())
                     self._around.on_answered(self.run)
@@ -241,34 +264,26 @@ class Driver:
         command = attempt.command
         if attempt.lease is None or self._attempts.get(command.attempt) is not attempt:
             return
-        run, machine = self.run, self.run.machine
+        run = self.run
         if run.first_start is None:
             run.first_start = self._around.clock.now()
         task = run.plan.by_id[command.task_id]
-        accepted = machine.accepted
-        attempt.lease.start(
-            Start(
-                attempt=command.attempt,
-                epoch=self.epoch,
-                dag_id=run.key.dag_id,
-                run_id=run.key.run_id,
-                task_id=command.task_id,
-                map_index=command.map_index,
-                try_number=command.try_number,
-                max_tries=task.retry.retries,
-                ti_id=str(attempt_uuid(run.key, command.attempt)),
-                conf=accepted.conf,
-                run_type=accepted.run_type,
-                run_after=accepted.run_after or run.accepted_at,
-                run_start=machine.start_date or run.accepted_at,
-                logical_date=accepted.logical_date,
-                triggered_by=accepted.triggered_by,
-                want_plain=command.task_id in (accepted.results or run.plan.result_tasks),
-                log_path=self._around.log_path(run, command),
-                xcoms=self._shipper.xcoms_for(task, command.map_index),
-            ),
-            task.execution_timeout,
-        )
+        log_path = self._around.log_path(run, command)
+        xcoms = self._shipper.xcoms_for(task, command.map_index)
+        attempt.lease.start(start_frame(run, command, self.epoch, log_path, xcoms), task.execution_timeout)
+
+    def _await(self, command: Await) -> None:
+        """Its suspension is durable: wait for what it waits for."""
+        if self._stopped:
+            return
+
+        def resumed(event: Resumed) -> None:
+            self._awaited.pop(command.attempt, None)
+            self.feed(event)
+
+        awaited = Awaited(self.run, self.code, command, self._around.log_path(self.run, command), resumed)
+        self._awaited[command.attempt] = awaited
+        self._around.awaits.start(awaited)
 
     def _drop(self, attempt: Attempt, reason: str) -> None:
         if attempt.lease is None:
@@ -297,5 +312,8 @@ class Driver:
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
+        for awaited in list(self._awaited.values()):
+            awaited.stop(killed=False)
+        self._awaited.clear()
         for attempt in list(self._attempts.values()):
             self._drop(attempt, reason)

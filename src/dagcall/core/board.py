@@ -7,14 +7,14 @@ the tasks to judge again, the records. Each change costs the number of the task'
 
 from typing import Any
 
-from dagcall.core import mapping
+from dagcall.core import mapping, suspension
 from dagcall.core.graph import Graph
 from dagcall.core.instance import EndedTry, TaskInstance, TaskRun
 from dagcall.core.transitions import TRANSITIONS, illegal
-from dagcall.model.commands import Command, Record, SetTimer, StartAttempt, StopAttempt
-from dagcall.model.events import AttemptEnded, ErrorInfo, Event, RetryDue
+from dagcall.model.commands import Command, Record, SetTimer, StartAttempt, StopAttempt, StopAwait
+from dagcall.model.events import AttemptEnded, ErrorInfo, Event, Resumed, RetryDue
 from dagcall.model.ids import UNMAPPED, RunKey, TaskKey
-from dagcall.model.states import TaskState
+from dagcall.model.states import SUSPENDED_STATES, TaskState
 
 
 class Board:
@@ -26,6 +26,8 @@ class Board:
         """In topological order."""
         self.attempts: dict[int, TaskInstance] = {}
         """The open ones."""
+        self.suspended: dict[int, TaskInstance] = {}
+        """Instances whose try is suspended, by the attempt that suspended it."""
         self.unfinished = 0
         self.waiting = 0
         """Instances in state `none`: a part of the unfinished ones."""
@@ -95,6 +97,11 @@ class Board:
     def queue(self, ti: TaskInstance) -> None:
         """Open the next try of an instance and ask for its start."""
         ti.try_number += 1
+        ti.reschedules, ti.first_reschedule = 0, None
+        ti.first_attempt = self._last_attempt + 1
+        self._open_attempt(ti)
+
+    def _open_attempt(self, ti: TaskInstance) -> None:
         self._last_attempt += 1
         ti.attempt, ti.queued_at, ti.retry_due = self._last_attempt, self.now, None
         self.attempts[ti.attempt] = ti
@@ -102,8 +109,28 @@ class Board:
         self.commands.append(self.start(ti.attempt, ti))
 
     def start(self, attempt: int, ti: TaskInstance) -> StartAttempt:
-        on_answer_path = self.tasks[ti.task.task_id].on_answer_path
-        return StartAttempt(attempt, ti.task.task_id, ti.map_index, ti.try_number, on_answer_path)
+        return StartAttempt(
+            attempt,
+            ti.task.task_id,
+            ti.map_index,
+            ti.try_number,
+            self.tasks[ti.task.task_id].on_answer_path,
+            None if ti.resumed is None else suspension.continuation(ti),
+        )
+
+    def suspend(self, ti: TaskInstance, event: AttemptEnded) -> None:
+        """The open attempt ended and left its try open: ask for what the try waits for."""
+        awaited = suspension.suspend(ti, event, self.now)
+        self.suspended[event.attempt] = ti
+        self.change(ti, suspension.STATE_OF[event.kind])
+        self.commands.append(awaited)
+
+    def resume(self, ti: TaskInstance, event: Resumed) -> None:
+        """What a suspended try waited for has happened: queue it again."""
+        del self.suspended[event.attempt]
+        ti.resumed = event
+        self._open_attempt(ti)
+        self.record_task(ti)
 
     def retry_after(self, ti: TaskInstance, delay: float) -> None:
         """Set the timer of an instance that is `up_for_retry`. `delay`: seconds from now."""
@@ -127,11 +154,21 @@ class Board:
             self.waiting -= 1
         if state is TaskState.QUEUED:
             return
-        if state is not TaskState.RUNNING:
+        if state in SUSPENDED_STATES:
+            self._let_go(ti, state)
+        elif state is not TaskState.RUNNING:
             self._close(ti, state, old)
         if state.is_final:
             self._count_end(task, state, old)
         self.record_task(ti)
+
+    def _let_go(self, ti: TaskInstance, state: TaskState) -> None:
+        """The attempt is over, the try is not. As Airflow has it, only a rescheduled one has an end date."""
+        if state is TaskState.UP_FOR_RESCHEDULE:
+            ti.end_date = self.now
+        if ti.attempt is not None:
+            del self.attempts[ti.attempt]
+        ti.attempt = ti.epoch = None
 
     def _close(self, ti: TaskInstance, state: TaskState, old: TaskState) -> None:
         """Dates, and the end of the try that was open, if one was."""
@@ -140,10 +177,16 @@ class Board:
             ti.start_date = self.now
         if old is not TaskState.UP_FOR_RETRY:
             ti.end_date = self.now
+        if ti.attempt is None and ti.suspended is None:
+            return
+        started = ti.start_date if ti.epoch is not None or ti.suspended is not None else None
+        ti.tries = (*ti.tries, EndedTry(ti.try_number, state, started, self.now, ti.error))
+        if ti.suspended is not None:
+            if self.suspended.pop(ti.suspended.attempt, None) is not None:
+                self.commands.append(StopAwait(ti.suspended.attempt))
+            suspension.forget(ti)
         if ti.attempt is None:
             return
-        started = ti.start_date if ti.epoch is not None else None
-        ti.tries = (*ti.tries, EndedTry(ti.try_number, state, started, self.now, ti.error))
         del self.attempts[ti.attempt]
         if not isinstance(self._event, AttemptEnded) or self._event.attempt != ti.attempt:
             self.commands.append(StopAttempt(ti.attempt, type(self._event).__name__))

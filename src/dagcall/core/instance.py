@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from dagcall.core.graph import Node
 from dagcall.core.trigger_rules import Counts
-from dagcall.model.events import ErrorInfo, RejectInfo
+from dagcall.model.commands import Await
+from dagcall.model.events import ErrorInfo, RejectInfo, Resumed
 from dagcall.model.ids import UNMAPPED, TaskKey
 from dagcall.model.plan import TaskPlan
 from dagcall.model.states import TaskState
@@ -32,6 +33,8 @@ class TaskInstance:
         "end_date",
         "epoch",
         "error",
+        "first_attempt",
+        "first_reschedule",
         "hostname",
         "map_index",
         "pid",
@@ -40,9 +43,12 @@ class TaskInstance:
         "reject",
         "rendered_fields",
         "rendered_map_index",
+        "reschedules",
+        "resumed",
         "retry_due",
         "start_date",
         "state",
+        "suspended",
         "task",
         "tries",
         "try_number",
@@ -55,6 +61,14 @@ class TaskInstance:
         self.try_number = 0
         self.attempt: int | None = None
         """The open attempt."""
+        self.first_attempt: int | None = None
+        """The attempt that began the latest try: what Airflow's `ti.id` is made of."""
+        self.suspended: Await | None = None
+        """What the try waits for, or (`resumed`) has waited for last and goes on with."""
+        self.resumed: Resumed | None = None
+        self.reschedules = 0
+        """Of the latest try; `first_reschedule` is the date of the first of them."""
+        self.first_reschedule: float | None = None
         self.epoch: int | None = None
         """With which the open attempt was started; None until it is."""
         self.queued_at: float | None = None

@@ -25,9 +25,10 @@ in the order of their starts; a number is never used twice, not even by a retry.
 """
 
 import json
+from collections.abc import Collection
 from typing import assert_never
 
-from dagcall.core import mapping, outcome, retries
+from dagcall.core import mapping, outcome, retries, suspension
 from dagcall.core.board import Board
 from dagcall.core.graph import graph_of
 from dagcall.core.instance import TaskInstance, TaskRun
@@ -35,7 +36,7 @@ from dagcall.core.judge import judge
 from dagcall.core.trigger_rules import READY
 from dagcall.core.xcoms import RunXComs
 from dagcall.errors import InternalError
-from dagcall.model.commands import Answer, Command, EndRun, Failure, Outcome, SetTimer, StartAttempt
+from dagcall.model.commands import Answer, Await, Command, EndRun, Failure, Outcome, SetTimer, StartAttempt
 from dagcall.model.events import (
     AttemptEnded,
     AttemptStarted,
@@ -43,6 +44,8 @@ from dagcall.model.events import (
     EndKind,
     ErrorInfo,
     Event,
+    Resumed,
+    ResumeHow,
     RetryDue,
     RunAccepted,
     RunTimedOut,
@@ -51,7 +54,10 @@ from dagcall.model.events import (
 )
 from dagcall.model.ids import UNMAPPED, RunKey, TaskKey
 from dagcall.model.plan import DagPlan
-from dagcall.model.states import OutcomeKind, RunState, TaskState
+from dagcall.model.states import SUSPENDED_STATES, OutcomeKind, RunState, TaskState
+
+_SKIPPED_LATER = (TaskState.NONE, TaskState.UP_FOR_RETRY, TaskState.UP_FOR_RESCHEDULE)
+"""What is asked again before it is scheduled (Airflow's `SCHEDULEABLE_STATES`), and so finds that it was skipped."""
 
 
 class RunMachine:
@@ -116,6 +122,10 @@ class RunMachine:
             timers.append(SetTimer(self._accepted.deadline, RunTimedOut(TimeoutKind.DEADLINE)))
         return timers
 
+    def pending_awaits(self) -> list[Await]:
+        """What suspended tries wait for: for waiting again after a replay."""
+        return [ti.suspended for _, ti in sorted(self._board.suspended.items()) if ti.suspended is not None]
+
     def push_xcom(self, attempt: int, item: XComItem) -> bool:
         """Make an XCom readable before its attempt ends. False when that attempt is not running (any more).
 
@@ -160,6 +170,8 @@ class RunMachine:
                 return self._accept(event)
             case RetryDue():
                 return self._retry_due(event)
+            case Resumed():
+                return self._resumed(event)
             case RunTimedOut():
                 return self._timed_out(event)
             case CancelRequested():
@@ -182,9 +194,11 @@ class RunMachine:
         if ti is None or ti.epoch is not None:
             return False
         ti.epoch, ti.hostname, ti.pid = event.epoch, event.hostname, event.pid
-        ti.start_date, ti.end_date, ti.error, ti.reject, ti.plain = self._board.now, None, None, None, None
-        if ti.try_number > 1:
-            self.xcoms.drop(ti.task.task_id, ti.map_index)
+        ti.end_date, ti.error, ti.reject, ti.plain = None, None, None, None
+        if not suspension.goes_on(ti):
+            ti.start_date = self._board.now
+            if ti.try_number > 1 or ti.reschedules:
+                self.xcoms.drop(ti.task.task_id, ti.map_index)
         self._begin()
         self._board.change(ti, TaskState.RUNNING)
         return True
@@ -196,7 +210,7 @@ class RunMachine:
             return False
         if ti.epoch is None:
             # Nobody took the attempt. It can only fail: when no worker can be had for it.
-            if event.kind in (EndKind.SUCCESS, EndKind.SKIPPED):
+            if event.kind not in (EndKind.FAILED, EndKind.RETRY, EndKind.LOST):
                 return False
         elif ti.epoch != event.epoch:
             return False
@@ -204,6 +218,9 @@ class RunMachine:
         ti.rendered_map_index, ti.rendered_fields = event.rendered_map_index, event.rendered_fields
         for item in event.xcoms:
             self.xcoms.put(ti.task.task_id, ti.map_index, item)
+        if event.kind in suspension.STATE_OF:
+            board.suspend(ti, event)
+            return True
         board.change(ti, _state_after(event.kind, ti))
         if ti.state is TaskState.UP_FOR_RETRY:
             board.retry_after(ti, self._retry_delay(ti) if event.retry_delay is None else event.retry_delay)
@@ -228,6 +245,19 @@ class RunMachine:
         else:
             self._board.queue(ti)
             self._board.record_task(ti)
+        return True
+
+    def _resumed(self, event: Resumed) -> bool:
+        ti = self._board.suspended.get(event.attempt)
+        if ti is None or ti.key != (event.task_id, event.map_index):
+            return False
+        # Airflow's scheduler asks all but the trigger rule again before it runs a rescheduled task, and nothing of a
+        # task whose trigger fired. A branch may have ended meanwhile.
+        skipped = self._board.tasks[event.task_id].skipped_later & {UNMAPPED, ti.map_index}
+        if event.how is ResumeHow.DUE and skipped:
+            self._board.change(ti, TaskState.SKIPPED)
+        else:
+            self._board.resume(ti, event)
         return True
 
     def _timed_out(self, event: RunTimedOut) -> bool:
@@ -270,11 +300,12 @@ class RunMachine:
         self._stopped = True
         self._board.record("cancel", {"by": by, "reason": reason})
         self._answer(self._watch.failed(kind, Failure(error)))
-        self._stop_others(error)
+        self._stop_others(error, failing=SUSPENDED_STATES)
         return True
 
-    def _stop_others(self, error: ErrorInfo, but: str = "") -> None:
-        """Running instances fail, all other unfinished ones are skipped; teardowns, and the task `but`, go on.
+    def _stop_others(self, error: ErrorInfo, but: str = "", failing: Collection[TaskState] = ()) -> None:
+        """Running instances, and those in the states `failing`, fail; all other unfinished ones are skipped;
+        teardowns, and the task `but`, go on.
 
         Under fail_fast this is Airflow's `_stop_remaining_tasks`. It would also overwrite upstream_failed, which a
         fail_fast DAG never has: whatever is downstream of a failure is skipped here before any rule is asked.
@@ -283,7 +314,7 @@ class RunMachine:
             if task.task.is_teardown or task.task.task_id == but:
                 continue
             for ti in task.instances:
-                if ti.state is TaskState.RUNNING:
+                if ti.state is TaskState.RUNNING or ti.state in failing:
                     self._board.change(ti, TaskState.FAILED, error)
                 elif not ti.state.is_final:
                     self._board.change(ti, TaskState.SKIPPED)
@@ -301,7 +332,7 @@ class RunMachine:
         if branch in task.task.upstream:
             task.skipped_later.add(map_index)
             for ti in task.instances:
-                if ti.state in (TaskState.NONE, TaskState.UP_FOR_RETRY) and map_index in (UNMAPPED, ti.map_index):
+                if ti.state in _SKIPPED_LATER and map_index in (UNMAPPED, ti.map_index):
                     self._board.change(ti, TaskState.SKIPPED)
 
     # Bringing the graph to rest
@@ -389,4 +420,6 @@ def _state_after(kind: EndKind, ti: TaskInstance) -> TaskState:
             return TaskState.FAILED
         case EndKind.RETRY | EndKind.LOST:
             return TaskState.UP_FOR_RETRY if retries.may_retry(ti.task.retry, ti.try_number) else TaskState.FAILED
+        case EndKind.RESCHEDULED | EndKind.DEFERRED | EndKind.AWAITING_INPUT:
+            return suspension.STATE_OF[kind]
     assert_never(kind)

@@ -1,7 +1,7 @@
 """Rebuild a machine from its run's records.
 
 Only the events that ride on records are fed; their commands were acted upon before the crash, or are asked for again
-through `RunMachine.open_attempts` and `pending_timers`. Because `step` is pure, the result equals the machine that
+through `RunMachine.open_attempts`, `pending_timers` and `pending_awaits`. Because `step` is pure, the result equals the machine that
 wrote the records, XComs pushed by attempts that had not ended excepted: those die with their attempt.
 """
 

@@ -37,6 +37,24 @@ TRANSITIONS: Final[Mapping[TaskState, Mapping[TaskState, str]]] = {
         TaskState.SKIPPED: "task skipped itself, dagrun_timeout",
         TaskState.UP_FOR_RETRY: "attempt failed, tries left",
         TaskState.FAILED: "attempt failed, cancel, fail_fast",
+        TaskState.UP_FOR_RESCHEDULE: "rescheduled itself",
+        TaskState.DEFERRED: "deferred itself",
+        TaskState.AWAITING_INPUT: "asked for input",
+    },
+    TaskState.UP_FOR_RESCHEDULE: {
+        TaskState.QUEUED: "reschedule date passed",
+        TaskState.SKIPPED: "branch, fail_fast, timeout",
+        TaskState.FAILED: "cancel",
+    },
+    TaskState.DEFERRED: {
+        TaskState.QUEUED: "trigger fired, failed or timed out",
+        TaskState.SKIPPED: "branch, fail_fast, timeout",
+        TaskState.FAILED: "cancel",
+    },
+    TaskState.AWAITING_INPUT: {
+        TaskState.QUEUED: "answered or timed out",
+        TaskState.SKIPPED: "branch, fail_fast, timeout",
+        TaskState.FAILED: "cancel",
     },
     TaskState.UP_FOR_RETRY: {
         TaskState.QUEUED: "retry due",

@@ -18,6 +18,7 @@ from dagcall.model.events import (
     AttemptStarted,
     CancelRequested,
     Event,
+    Resumed,
     RetryDue,
     RunAccepted,
     RunTimedOut,
@@ -33,6 +34,7 @@ EVENT_KINDS: Final[dict[type[Event], str]] = {
     AttemptStarted: "attempt_started",
     AttemptEnded: "attempt_ended",
     RetryDue: "retry_due",
+    Resumed: "resumed",
     RunTimedOut: "run_timed_out",
     CancelRequested: "cancel_requested",
 }

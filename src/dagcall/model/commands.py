@@ -6,7 +6,7 @@ Order matters: records are appended, and are durable, before any other command o
 from dataclasses import dataclass, field
 from typing import Any
 
-from dagcall.model.events import ErrorInfo, Event, RejectInfo, RetryDue, RunTimedOut
+from dagcall.model.events import EndKind, ErrorInfo, Event, RejectInfo, Resumed, RetryDue, RunTimedOut, Suspension
 from dagcall.model.states import OutcomeKind, RunState, TaskState
 
 
@@ -27,6 +27,21 @@ class Record:
 
 
 @dataclass(frozen=True)
+class Continuation:
+    """What the next attempt of a suspended try has to know of the ones before it."""
+
+    suspension: Suspension
+    resumed: Resumed
+    first_attempt: int
+    """The one that began the try, which the try is known by."""
+    start_date: float
+    """When the try began."""
+    reschedules: int = 0
+    """How often the try was rescheduled so far, and when first (Airflow's `task_reschedule`)."""
+    first_reschedule: float | None = None
+
+
+@dataclass(frozen=True)
 class StartAttempt:
     """Run this try when a worker is free; then say so with `AttemptStarted`."""
 
@@ -36,6 +51,8 @@ class StartAttempt:
     try_number: int
     on_answer_path: bool
     """An ancestor of a result task: goes before side branches and teardowns."""
+    continues: Continuation | None = None
+    """None: the attempt begins its try."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +62,27 @@ class StopAttempt:
 
     attempt: int
     reason: str
+
+
+@dataclass(frozen=True)
+class Await:
+    """The attempt has suspended its try: feed `Resumed` back when what it waits for has happened."""
+
+    attempt: int
+    task_id: str
+    map_index: int
+    try_number: int
+    kind: EndKind
+    suspension: Suspension
+    first_attempt: int
+
+
+@dataclass(frozen=True)
+class StopAwait:
+    """The task was ended while it waited: wait no more on behalf of this attempt. A `Resumed` that comes later is
+    ignored."""
+
+    attempt: int
 
 
 @dataclass(frozen=True)
@@ -102,4 +140,4 @@ class EndRun:
     state: RunState
 
 
-Command = Record | StartAttempt | StopAttempt | SetTimer | Answer | EndRun
+Command = Record | StartAttempt | StopAttempt | Await | StopAwait | SetTimer | Answer | EndRun

@@ -20,6 +20,12 @@ class EndKind(StrEnum):
     """Failed, and the Task SDK asks for another try (`RetryTask`)."""
     LOST = "lost"
     """Ended without a word: killed, crashed, timed out hard, or its server was restarted."""
+    RESCHEDULED = "rescheduled"
+    """The attempt is over, its try is not: it runs again at a date (`RescheduleTask`)."""
+    DEFERRED = "deferred"
+    """... it goes on when a trigger fires (`DeferTask`)."""
+    AWAITING_INPUT = "awaiting_input"
+    """... it goes on when a person answers (`AwaitInputTask`)."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,21 @@ class RejectInfo:
 
     status: int
     detail: str
+
+
+@dataclass(frozen=True)
+class Suspension:
+    """What a try that let go of its worker waits for, and how it goes on. Bytes are opaque here: made and read on the
+    worker's side."""
+
+    next_method: str | None = None
+    """Airflow's: the method to resume with; None runs the task from its beginning."""
+    next_kwargs: bytes = b""
+    due: float | None = None
+    """Rescheduled: when it runs again. Otherwise when the waiting times out; None: never."""
+    trigger: str | None = None
+    """Class path of the trigger that is waited for."""
+    trigger_kwargs: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -101,6 +122,35 @@ class AttemptEnded:
     rendered_map_index: str | None = None
     rendered_fields: bytes = b""
     """The template fields as they were rendered: a JSON object, secrets masked."""
+    suspension: Suspension | None = None
+    """Set exactly when `kind` is one of the three that suspend the try."""
+
+
+class ResumeHow(StrEnum):
+    """Why a suspended try goes on."""
+
+    DUE = "due"
+    """The date of a reschedule has come."""
+    EVENT = "event"
+    """What it waited for has happened."""
+    FAILED = "failed"
+    """What it waited for cannot happen any more: the trigger failed."""
+    TIMEOUT = "timeout"
+    """It waited too long."""
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """A suspended try goes on, with a new attempt and the same try number. Ignored unless `attempt`, the one that
+    suspended it, is what it is suspended by."""
+
+    task_id: str
+    map_index: int
+    attempt: int
+    how: ResumeHow
+    payload: bytes = b""
+    """MessagePack: the event's payload as Airflow's serde encodes it; of a failure the kwargs of Airflow's `__fail__`,
+    `error` (a sentence) and, if there is one, `traceback` (its lines)."""
 
 
 @dataclass(frozen=True)
@@ -135,4 +185,4 @@ class CancelRequested:
     reason: str = ""
 
 
-Event = RunAccepted | AttemptStarted | AttemptEnded | RetryDue | RunTimedOut | CancelRequested
+Event = RunAccepted | AttemptStarted | AttemptEnded | Resumed | RetryDue | RunTimedOut | CancelRequested

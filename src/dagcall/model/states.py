@@ -27,6 +27,12 @@ class TaskState(StrEnum):
     RUNNING = "running"
     UP_FOR_RETRY = "up_for_retry"
     """An attempt failed, another one is due after the retry delay."""
+    UP_FOR_RESCHEDULE = "up_for_reschedule"
+    """The try let go of its worker until a date, then runs again from its beginning."""
+    DEFERRED = "deferred"
+    """The try let go of its worker until its trigger fires."""
+    AWAITING_INPUT = "awaiting_input"
+    """The try let go of its worker until a person answers."""
     SUCCESS = "success"
     FAILED = "failed"
     SKIPPED = "skipped"
@@ -46,6 +52,8 @@ class TaskState(StrEnum):
 FINAL_STATES = frozenset(
     {TaskState.SUCCESS, TaskState.FAILED, TaskState.SKIPPED, TaskState.UPSTREAM_FAILED, TaskState.REMOVED}
 )
+SUSPENDED_STATES = frozenset({TaskState.UP_FOR_RESCHEDULE, TaskState.DEFERRED, TaskState.AWAITING_INPUT})
+"""The try goes on, but holds no worker now."""
 
 
 class OutcomeKind(StrEnum):

@@ -120,6 +120,28 @@ class Shipped(Frame, frozen=True, array_like=True, tag=True):
     length: int = 0
 
 
+class Continues(Frame, frozen=True, array_like=True, tag=True):
+    """An attempt that goes on with its try: as in `model.commands.Continuation`. `how` is a `ResumeHow`."""
+
+    next_method: str | None
+    next_kwargs: bytes
+    how: str
+    payload: bytes
+    start_date: float
+    reschedules: int
+    first_reschedule: float | None
+
+
+class Suspended(Frame, frozen=True, array_like=True, tag=True):
+    """What a try that let go of its worker waits for. Fields as in `model.events.Suspension`."""
+
+    next_method: str | None
+    next_kwargs: bytes
+    due: float | None
+    trigger: str | None
+    trigger_kwargs: bytes
+
+
 class Start(Frame, frozen=True, array_like=True, tag=True):
     """Run one try of one task instance. Times are seconds since the epoch, `conf` is a JSON object."""
 
@@ -141,6 +163,7 @@ class Start(Frame, frozen=True, array_like=True, tag=True):
     want_plain: bool
     log_path: str
     xcoms: list[Shipped]
+    continues: Continues | None = None
 
 
 class Pushed(Frame, frozen=True, array_like=True, tag=True):
@@ -166,6 +189,7 @@ class Ended(Frame, frozen=True, array_like=True, tag=True):
     skip: list[tuple[str, int]]
     rendered_map_index: str | None
     rendered_fields: bytes
+    suspension: Suspended | None = None
 
 
 class Idle(Frame, frozen=True, array_like=True, tag=True):

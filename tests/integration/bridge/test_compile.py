@@ -40,18 +40,6 @@ REFUSED = {
         "t",
         "deferrable",
     ),
-    "reschedule": (
-        "from airflow.providers.standard.sensors.bash import BashSensor\n"
-        "BashSensor(task_id='t', bash_command='true', mode='reschedule')",
-        "t",
-        "mode='reschedule'",
-    ),
-    "mapped_reschedule": (
-        "from airflow.providers.standard.sensors.bash import BashSensor\n"
-        "BashSensor.partial(task_id='t', mode='reschedule').expand(bash_command=['a'])",
-        "t",
-        "mode='reschedule'",
-    ),
     "trigger": (
         "from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator\n"
         "TriggerDagRunOperator(task_id='t', trigger_dag_id='x')",
@@ -89,6 +77,8 @@ FINE = {
     "group": "with TaskGroup('g'):\n    EmptyOperator(task_id='t')",
     "sensor": "from airflow.providers.standard.sensors.bash import BashSensor\n"
     "BashSensor(task_id='t', bash_command='true')",
+    "reschedule": "from airflow.providers.standard.sensors.bash import BashSensor\n"
+    "BashSensor(task_id='t', bash_command='true', mode='reschedule')",
     "priority": "B(task_id='t', bash_command='true', priority_weight=5, weight_rule='upstream', queue='q')",
     "email": "B(task_id='t', bash_command='true', email_on_failure=False)",
     "default_pool": "B(task_id='t', bash_command='true', pool='default_pool', pool_slots=1)",

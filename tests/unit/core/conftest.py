@@ -14,7 +14,10 @@ from dagcall.model.events import (
     EndKind,
     ErrorInfo,
     Event,
+    Resumed,
+    ResumeHow,
     RunAccepted,
+    Suspension,
     XComItem,
 )
 from dagcall.model.ids import RunKey, TaskKey
@@ -98,6 +101,19 @@ class Run:
             fields["xcoms"] = (XComItem("return_value", b"x", fields.pop("length")),)
         return self.feed(AttemptEnded(attempt, 1, EndKind(kind), **fields))
 
+    def suspend(self, task_id: str, kind: str = "deferred", map_index: int = -1, **fields: Any) -> list[Command]:
+        """End the open attempt and leave its try open."""
+        method = None if kind == "rescheduled" else "resume"
+        xcoms = fields.pop("xcoms", ())
+        return self.end(task_id, kind, map_index, xcoms=xcoms, suspension=Suspension(method, **fields))
+
+    def resume(self, task_id: str, how: str = "event", payload: bytes = b"", map_index: int = -1) -> list[Command]:
+        """What the suspended try waits for has happened."""
+        instance = self.machine.instance(TaskKey(task_id, map_index))
+        assert instance is not None
+        assert instance.suspended is not None
+        return self.feed(Resumed(task_id, map_index, instance.suspended.attempt, ResumeHow(how), payload))
+
     def states(self) -> dict[str, str]:
         return {str(ti.key): ti.state.value for ti in self.machine.instances()}
 
@@ -133,6 +149,7 @@ def snapshot() -> Callable[[RunMachine], Any]:
             "state": (machine.state, machine.start_date, machine.end_date, machine.outcome),
             "open": machine.open_attempts(),
             "timers": machine.pending_timers(),
+            "awaits": machine.pending_awaits(),
         }
 
     return take

@@ -13,7 +13,20 @@ from hypothesis import strategies as st
 from dagcall.core import forecast
 from dagcall.core.machine import RunMachine
 from dagcall.core.replay import replay
-from dagcall.model.events import AttemptEnded, AttemptStarted, CancelRequested, EndKind, ErrorInfo, Event, XComItem
+from dagcall.core.suspension import STATE_OF
+from dagcall.model.commands import StartAttempt
+from dagcall.model.events import (
+    AttemptEnded,
+    AttemptStarted,
+    CancelRequested,
+    EndKind,
+    ErrorInfo,
+    Event,
+    Resumed,
+    ResumeHow,
+    Suspension,
+    XComItem,
+)
 from dagcall.model.ids import TaskKey
 from dagcall.model.plan import RETURN_VALUE, DagPlan, Mapping, MapSource, Retry, TaskPlan
 from dagcall.model.states import OutcomeKind, RunState, TaskState, TriggerRule
@@ -83,6 +96,12 @@ def ends_of(plan: DagPlan, task: TaskPlan, attempt: int, kinds: list[EndKind]) -
     """The ways an attempt may end, as far as they make a difference."""
     ends: list[Event] = []
     for kind in kinds:
+        if kind in STATE_OF:
+            if attempt < 12:  # else a run might never end
+                method = None if kind is EndKind.RESCHEDULED else "resume"
+                xcoms = (XComItem("k", b"x"),)
+                ends.append(AttemptEnded(attempt, 1, kind, xcoms=xcoms, suspension=Suspension(method)))
+            continue
         error = ErrorInfo("Boom", kind.value) if kind is not EndKind.SUCCESS else None
         lengths: list[int | None] = [None]
         if kind is EndKind.SUCCESS and any(task.task_id in t.mapping.upstreams for t in plan.tasks if t.mapping):
@@ -101,6 +120,9 @@ def ends_of(plan: DagPlan, task: TaskPlan, attempt: int, kinds: list[EndKind]) -
 def next_events(machine: RunMachine, kinds: list[EndKind] | None = None) -> list[Event]:
     """All that may happen next to a run, cancels and timeouts excepted."""
     events: list[Event] = [timer.event for timer in machine.pending_timers()]
+    for awaited in machine.pending_awaits():
+        how = ResumeHow.DUE if awaited.kind is EndKind.RESCHEDULED else ResumeHow.EVENT
+        events.append(Resumed(awaited.task_id, awaited.map_index, awaited.attempt, how))
     for attempt, _, key, started in machine.open_attempts():
         if not started:
             events.append(AttemptStarted(attempt, 1))
@@ -127,8 +149,9 @@ def test_every_run_ends_and_is_answered_once(
         (record.data["task_id"], record.data["map_index"], record.data["try_number"])
         for record in run.records
         if record.data.get("state") == "running"
+        and not any(start.attempt == record.event.attempt and start.continues for start in run.of(StartAttempt))
     ]
-    assert len(tries) == len(set(tries)), "a try number was executed twice"
+    assert len(tries) == len(set(tries)), "a try number was begun twice"
 
 
 @given(dags(), st.data(), st.integers(0, 12))

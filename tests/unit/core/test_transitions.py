@@ -10,7 +10,7 @@ import pytest
 
 from dagcall.core.transitions import TRANSITIONS
 from dagcall.errors import InternalError
-from dagcall.model.events import AttemptEnded, CancelRequested, EndKind, RetryDue
+from dagcall.model.events import AttemptEnded, CancelRequested, EndKind, RetryDue, RunTimedOut, TimeoutKind
 from dagcall.model.plan import Retry, TaskPlan
 from dagcall.model.states import TaskState
 
@@ -23,6 +23,8 @@ ALONE = (TaskPlan("x", operator="Scripted", retry=Retry(1)),)
 ALONE_ONCE = (TaskPlan("x", operator="Scripted"),)
 EMPTY = (TaskPlan("x", is_empty=True),)
 SKIP_X = (("x", -1),)
+SUSPENDED = {"up_for_reschedule": "rescheduled", "deferred": "deferred", "awaiting_input": "awaiting_input"}
+DAGRUN_TIMEOUT = RunTimedOut(TimeoutKind.DAGRUN_TIMEOUT)
 
 Story = tuple[tuple[TaskPlan, ...], Callable[[Any], Any]]
 
@@ -39,6 +41,20 @@ STORIES: dict[tuple[str, str], Story] = {
     ("running", "skipped"): (ALONE, lambda run: run.end("x", "skipped")),
     ("running", "up_for_retry"): (ALONE, lambda run: run.end("x", "retry")),
     ("running", "failed"): (ALONE, lambda run: run.end("x", "failed")),
+    ("running", "up_for_reschedule"): (ALONE, lambda run: run.suspend("x", "rescheduled")),
+    ("running", "deferred"): (ALONE, lambda run: run.suspend("x", "deferred")),
+    ("running", "awaiting_input"): (ALONE, lambda run: run.suspend("x", "awaiting_input")),
+    ("up_for_reschedule", "queued"): (ALONE, lambda run: (run.suspend("x", "rescheduled"), run.resume("x", "due"))),
+    ("deferred", "queued"): (ALONE, lambda run: (run.suspend("x"), run.resume("x"))),
+    ("awaiting_input", "queued"): (ALONE, lambda run: (run.suspend("x", "awaiting_input"), run.resume("x"))),
+    **{
+        (state, "failed"): (ALONE, lambda run, kind=kind: (run.suspend("x", kind), run.feed(CancelRequested())))
+        for state, kind in SUSPENDED.items()
+    },
+    **{
+        (state, "skipped"): (ALONE, lambda run, kind=kind: (run.suspend("x", kind), run.feed(DAGRUN_TIMEOUT)))
+        for state, kind in SUSPENDED.items()
+    },
     ("up_for_retry", "queued"): (ALONE, lambda run: (run.end("x", "retry"), run.feed(RetryDue("x")))),
     ("up_for_retry", "skipped"): (ALONE, lambda run: (run.end("x", "retry"), run.feed(CancelRequested()))),
     ("upstream_failed", "skipped"): (TASKS, lambda run: (run.end("bad", "failed"), run.end("up", skip=SKIP_X))),

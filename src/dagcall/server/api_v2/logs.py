@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from dagcall.core.instance import TaskInstance
 from dagcall.model.ids import RunKey, TaskKey
-from dagcall.model.states import TaskState
+from dagcall.model.states import SUSPENDED_STATES, TaskState
 from dagcall.server.accept import JSON, NDJSON
 from dagcall.server.api_v2.query import AirflowQuery, invalid
 from dagcall.server.api_v2.runs import find_run
@@ -21,6 +21,7 @@ from dagcall.server.problems import AirflowError, encode
 _GROUP = {"event": "::group::Log message source details"}
 _END_GROUP = {"event": "::endgroup::"}
 
+_OPEN = {TaskState.QUEUED, TaskState.RUNNING, *SUSPENDED_STATES}
 _NO_LOG = {
     TaskState.SKIPPED: "Task was skipped \u2014 no logs available.",
     TaskState.UPSTREAM_FAILED: "Task did not run because upstream task(s) failed.",
@@ -92,7 +93,7 @@ def _response(messages: list[dict[str, Any]], token: str | None, is_ndjson: bool
 
 
 def _is_open(instance: TaskInstance, try_number: int) -> bool:
-    return try_number == instance.try_number and instance.state in (TaskState.QUEUED, TaskState.RUNNING)
+    return try_number == instance.try_number and instance.state in _OPEN
 
 
 def _wants_ndjson(accept: str) -> bool:

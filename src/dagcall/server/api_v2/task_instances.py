@@ -10,7 +10,6 @@ from starlette.responses import Response
 
 from dagcall.coordinator.api import RunView
 from dagcall.core.instance import TaskInstance
-from dagcall.model.events import AttemptStarted
 from dagcall.model.ids import TaskKey, attempt_uuid
 from dagcall.server.api_v2.query import PAGING, AirflowQuery, ranges, within
 from dagcall.server.api_v2.runs import display_name, find_run, find_runs
@@ -21,8 +20,7 @@ from dagcall.server.times import duration, iso, iso_or_none
 
 JSON = "application/json"
 
-Attempts = dict[TaskKey, int]
-Entry = tuple[RunView, TaskInstance, Attempts]
+Entry = tuple[RunView, TaskInstance]
 
 STATES = (
     "removed",
@@ -75,7 +73,7 @@ async def list_instances(context: Context, request: Request, caller: Caller) -> 
     names = request.path_params
     query = AirflowQuery(request, _FILTERS, context.coordinator.settings)
     views = await find_runs(context, names["dag_id"], names["dag_run_id"], query)
-    return _page(context, query, [entry for view in views for entry in _entries(view)])
+    return _page(context, query, [(view, instance) for view in views for instance in view.machine.instances()])
 
 
 async def list_mapped(context: Context, request: Request, caller: Caller) -> Response:
@@ -87,7 +85,7 @@ async def list_mapped(context: Context, request: Request, caller: Caller) -> Res
         raise AirflowError(404, f"Task id {task_id} not found")
     if task.mapping is None:
         raise AirflowError(404, f"Task id {task_id} is not mapped")
-    mapped = [entry for entry in _entries(view) if entry[1].task.task_id == task_id and entry[1].map_index >= 0]
+    mapped = [(view, one) for one in view.machine.instances() if one.task.task_id == task_id and one.map_index >= 0]
     return _page(context, query, mapped)
 
 
@@ -103,7 +101,7 @@ async def get_instance(context: Context, request: Request, caller: Caller) -> Re
             f"The Task Instance with dag_id: `{view.key.dag_id}`, run_id: `{view.key.run_id}` and task_id: "
             f"`{task_id}` was not found",
         )
-    return Response(encode(_document(context, view, instance, _attempts(view))), media_type=JSON)
+    return Response(encode(_document(context, view, instance)), media_type=JSON)
 
 
 async def get_mapped(context: Context, request: Request, caller: Caller) -> Response:
@@ -118,7 +116,7 @@ async def get_mapped(context: Context, request: Request, caller: Caller) -> Resp
             f"The Mapped Task Instance with dag_id: `{view.key.dag_id}`, run_id: `{view.key.run_id}`, task_id: "
             f"`{task_id}`, and map_index: `{map_index}` was not found",
         )
-    return Response(encode(_document(context, view, instance, _attempts(view))), media_type=JSON)
+    return Response(encode(_document(context, view, instance)), media_type=JSON)
 
 
 async def _view(context: Context, request: Request) -> RunView:
@@ -133,8 +131,8 @@ def _page(context: Context, query: AirflowQuery, entries: list[Entry]) -> Respon
     map_indexes, tries = set(query.many("map_index")), set(query.many("try_number"))
     by_name = query.matcher("task_display_name_pattern")
     found = [
-        (view, one, attempts)
-        for view, one, attempts in entries
+        (view, one)
+        for view, one in entries
         if (wanted is None or one.state.airflow in wanted)
         and all(getattr(one.task, name) in values for name, values in tasks.items())
         and (not map_indexes or str(one.map_index) in map_indexes)
@@ -154,37 +152,19 @@ def _page(context: Context, query: AirflowQuery, entries: list[Entry]) -> Respon
     return Response(encode(document), media_type=JSON)
 
 
-def _entries(view: RunView) -> list[Entry]:
-    attempts = _attempts(view)
-    return [(view, instance, attempts) for instance in view.machine.instances()]
-
-
-def _attempts(view: RunView) -> Attempts:
-    """The latest attempt of each instance that ever had one."""
-    latest: Attempts = {}
-    for record in view.records:
-        if isinstance(record.event, AttemptStarted):
-            latest[TaskKey(record.data["task_id"], record.data["map_index"])] = record.event.attempt
-    for instance in view.machine.instances():
-        if instance.attempt is not None:
-            latest[instance.key] = instance.attempt
-    return latest
-
-
-def _id(view: RunView, instance: TaskInstance, attempts: Attempts) -> uuid.UUID:
-    """Airflow's `ti.id`, which the task itself sees too: of the latest attempt. An instance that never had one has an
-    id of its own."""
-    attempt = attempts.get(instance.key)
-    if attempt is not None:
-        return attempt_uuid(view.key, attempt)
+def _id(view: RunView, instance: TaskInstance) -> uuid.UUID:
+    """Airflow's `ti.id`, which the task itself sees too: of the latest try. An instance that never had one has an id of
+    its own."""
+    if instance.first_attempt is not None:
+        return attempt_uuid(view.key, instance.first_attempt)
     return uuid.uuid5(_NO_ATTEMPT, f"{view.key}/{instance.key}")
 
 
-def _document(context: Context, view: RunView, instance: TaskInstance, attempts: Attempts) -> dict[str, Any]:
+def _document(context: Context, view: RunView, instance: TaskInstance) -> dict[str, Any]:
     task = instance.task
     mapped_as = str(instance.map_index) if instance.map_index >= 0 else None
     return {
-        "id": _id(view, instance, attempts),
+        "id": _id(view, instance),
         "task_id": task.task_id,
         "dag_id": view.key.dag_id,
         "dag_run_id": view.key.run_id,
