@@ -15,9 +15,6 @@ from dagcall.version import __version__
 
 DEFAULT_URL = "http://127.0.0.1:8274"
 CONNECT_TIMEOUT = 5.0
-KEEPALIVE = 4.0
-"""Seconds. Less than the 5 s after which uvicorn closes idle connections by default: a request must not be sent on
-a connection that the server is closing, since a POST that breaks then cannot be repeated safely."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +59,6 @@ class Address:
         """What a failure to get an answer means."""
         sent = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.UnsupportedProtocol)
         return Broken(sent, f"No answer from {self.url}: {str(error) or type(error).__name__}", at)
-
-
-LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=KEEPALIVE)
-"""No cap on connections: how much is in flight is the caller's decision, and waiting here would look like latency."""
 
 
 def timeout_of(request: Request) -> httpx.Timeout:

@@ -11,8 +11,9 @@ from typing import Any, Literal, Self, TypeVar, Unpack
 import httpx
 
 from dagcall.client import _flow
-from dagcall.client._connection import LIMITS, Address, encode_params, response_of, timeout_of
+from dagcall.client._connection import Address, encode_params, response_of, timeout_of
 from dagcall.client._events import NDJSON, SILENCE, EventFollower
+from dagcall.client._lanes import POOL, lanes
 from dagcall.client._options import OptionChanges, Options
 from dagcall.client._wire import Accepted, Flow, Pause, Reply, Request, Resumed, RunEvent
 from dagcall.errors import DagcallError, UsageError
@@ -42,8 +43,8 @@ class Client:
             base_url=self._address.url,
             headers=self._address.headers,
             trust_env=self._address.trust_env,
-            limits=LIMITS,
-            transport=transport,
+            limits=POOL,
+            transport=transport or lanes(self._address),
         )
 
     def __enter__(self) -> Self:
