@@ -22,6 +22,10 @@ class Permission(StrEnum):
     XCOM_READ = "xcom:read"
     LOG_READ = "log:read"
     IMPORT_ERROR_READ = "import-error:read"
+    VARIABLE_READ = "variable:read"
+    VARIABLE_EDIT = "variable:edit"
+    CONNECTION_READ = "connection:read"
+    CONNECTION_EDIT = "connection:edit"
 
 
 @dataclass(frozen=True)
