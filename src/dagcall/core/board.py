@@ -156,7 +156,7 @@ class Board:
             return
         if state in SUSPENDED_STATES:
             self._let_go(ti, state)
-        elif state is not TaskState.RUNNING:
+        elif state is not TaskState.RUNNING and state is not TaskState.SCHEDULED:
             self._close(ti, state, old)
         if state.is_final:
             self._count_end(task, state, old)
@@ -210,7 +210,7 @@ class Board:
             self.any_bad = True
 
     def record_task(self, ti: TaskInstance) -> None:
-        """Tell the state of an instance. `none` and `queued` are not told, but for a retry that became due."""
+        """Tell the state of an instance. `none` and `queued` are not told, but for what became due or got its slot."""
         data: dict[str, Any] = {
             "task_id": ti.task.task_id,
             "map_index": ti.map_index,
@@ -219,6 +219,8 @@ class Board:
         }
         if ti.error is not None and ti.state not in (TaskState.RUNNING, TaskState.SUCCESS):
             data["error"] = {"type": ti.error.type, "message": ti.error.message}
+        if ti.state is TaskState.SCHEDULED:
+            data["waits_for"] = ti.waits_for
         self.record("task", data)
 
     def record(self, kind: str, data: dict[str, Any]) -> None:

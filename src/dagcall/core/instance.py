@@ -52,6 +52,7 @@ class TaskInstance:
         "task",
         "tries",
         "try_number",
+        "waits_for",
     )
 
     def __init__(self, task: TaskPlan, map_index: int = UNMAPPED) -> None:
@@ -72,6 +73,8 @@ class TaskInstance:
         self.epoch: int | None = None
         """With which the open attempt was started; None until it is."""
         self.queued_at: float | None = None
+        self.waits_for = ""
+        """Of the last time it was `scheduled`: the limit that had no room, in words."""
         self.start_date: float | None = None
         self.end_date: float | None = None
         self.retry_due: float | None = None

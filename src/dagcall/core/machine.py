@@ -38,6 +38,8 @@ from dagcall.core.xcoms import RunXComs
 from dagcall.errors import InternalError
 from dagcall.model.commands import Answer, Await, Command, EndRun, Failure, Outcome, SetTimer, StartAttempt
 from dagcall.model.events import (
+    AttemptAdmitted,
+    AttemptBlocked,
     AttemptEnded,
     AttemptStarted,
     CancelRequested,
@@ -176,6 +178,10 @@ class RunMachine:
                 return self._timed_out(event)
             case CancelRequested():
                 return self._cancel(event)
+            case AttemptBlocked():
+                return self._attempt_blocked(event)
+            case AttemptAdmitted():
+                return self._attempt_admitted(event)
         assert_never(event)
 
     def _accept(self, event: RunAccepted) -> bool:
@@ -187,6 +193,22 @@ class RunMachine:
         board.commands.extend(self.pending_timers())
         board.build(self._graph)
         self._watch.begin(event.results or self.plan.result_tasks)
+        return True
+
+    def _attempt_blocked(self, event: AttemptBlocked) -> bool:
+        ti = self._board.attempts.get(event.attempt)
+        if ti is None or ti.state is not TaskState.QUEUED:
+            return False
+        ti.waits_for = event.waits_for
+        self._board.change(ti, TaskState.SCHEDULED)
+        return True
+
+    def _attempt_admitted(self, event: AttemptAdmitted) -> bool:
+        ti = self._board.attempts.get(event.attempt)
+        if ti is None or ti.state is not TaskState.SCHEDULED:
+            return False
+        self._board.change(ti, TaskState.QUEUED)
+        self._board.record_task(ti)
         return True
 
     def _attempt_started(self, event: AttemptStarted) -> bool:

@@ -1,10 +1,12 @@
 """The states of a task instance, as a table.
 
 Every change of a task instance's state goes through `Board.change`; what the table does not list cannot happen. It
-holds what stock Airflow does, with the intermediate `scheduled` folded into `queued`. Three entries surprise:
+holds what stock Airflow does, where every instance is `scheduled` before it is `queued`. Here only those are that
+have to wait for a slot, and nobody sees the `queued` before it. Four entries surprise:
 
 - `none -> success`: an `EmptyOperator` without callbacks, inlets and outlets never runs (`DagRun.schedule_tis`).
 - `queued -> failed | up_for_retry`: no worker could be had for the attempt.
+- `queued -> scheduled`: no slot is free (`slots`).
 - `upstream_failed -> skipped`: a branch or short-circuit that ends later overwrites it (execution API
   `skip-downstream`). It is the only way out of a final state.
 
@@ -28,8 +30,14 @@ TRANSITIONS: Final[Mapping[TaskState, Mapping[TaskState, str]]] = {
     },
     TaskState.QUEUED: {
         TaskState.RUNNING: "attempt started",
+        TaskState.SCHEDULED: "no slot is free",
         TaskState.UP_FOR_RETRY: "no worker, tries left",
         TaskState.FAILED: "no worker, no tries left",
+        TaskState.SKIPPED: "branch, cancel, fail_fast, timeout",
+    },
+    TaskState.SCHEDULED: {
+        TaskState.QUEUED: "slot given",
+        TaskState.FAILED: "its pool is gone, or too small",
         TaskState.SKIPPED: "branch, cancel, fail_fast, timeout",
     },
     TaskState.RUNNING: {

@@ -14,6 +14,8 @@ import msgspec
 
 from dagcall.errors import JournalCorrupt, JournalError
 from dagcall.model.events import (
+    AttemptAdmitted,
+    AttemptBlocked,
     AttemptEnded,
     AttemptStarted,
     CancelRequested,
@@ -31,6 +33,8 @@ VERSION: Final = 1
 
 EVENT_KINDS: Final[dict[type[Event], str]] = {
     RunAccepted: "run_accepted",
+    AttemptBlocked: "attempt_blocked",
+    AttemptAdmitted: "attempt_admitted",
     AttemptStarted: "attempt_started",
     AttemptEnded: "attempt_ended",
     RetryDue: "retry_due",

@@ -94,6 +94,22 @@ class RunAccepted:
 
 
 @dataclass(frozen=True)
+class AttemptBlocked:
+    """There is no slot for the attempt now; a worker is asked for when there is: `AttemptAdmitted`."""
+
+    attempt: int
+    waits_for: str = ""
+    """The limit that has no room, in words."""
+
+
+@dataclass(frozen=True)
+class AttemptAdmitted:
+    """An attempt that was blocked has its slots."""
+
+    attempt: int
+
+
+@dataclass(frozen=True)
 class AttemptStarted:
     """A worker was leased for the attempt; its code starts only after this event is durable."""
 
@@ -185,4 +201,14 @@ class CancelRequested:
     reason: str = ""
 
 
-Event = RunAccepted | AttemptStarted | AttemptEnded | Resumed | RetryDue | RunTimedOut | CancelRequested
+Event = (
+    RunAccepted
+    | AttemptBlocked
+    | AttemptAdmitted
+    | AttemptStarted
+    | AttemptEnded
+    | Resumed
+    | RetryDue
+    | RunTimedOut
+    | CancelRequested
+)

@@ -93,9 +93,13 @@ class TaskPlan:
     """Designated by `@result`, `dag.add_result` or by returning it from the `@dag` function."""
     reads: tuple[XComRef, ...] = ()
     priority_weight: int = 1
+    effective_weight: int = 1
+    """`priority_weight` under the task's weight rule: what Airflow shows for, and orders, its instances by."""
     queue: str = "default"
     pool: str = "default_pool"
     pool_slots: int = 1
+    max_active_tis_per_dag: int | None = None
+    max_active_tis_per_dagrun: int | None = None
     task_display_name: str = ""
 
 
@@ -133,6 +137,8 @@ class DagPlan:
     """Airflow's `timetable_summary`; never acted upon here."""
     max_active_tasks: int | None = None
     max_active_runs: int | None = None
+    has_weights: bool = False
+    """The author wrote a priority weight, or a weight rule, for some task."""
     fail_fast: bool = False
     dagrun_timeout: float | None = None
     isolation: Literal["warm", "task"] = "warm"

@@ -24,6 +24,8 @@ class TaskState(StrEnum):
     """Its dependencies are not met yet."""
     QUEUED = "queued"
     """Its dependencies are met; it waits for a worker."""
+    SCHEDULED = "scheduled"
+    """Its dependencies are met; it waits for a slot: of its pool, or of a limit of its DAG."""
     RUNNING = "running"
     UP_FOR_RETRY = "up_for_retry"
     """An attempt failed, another one is due after the retry delay."""

@@ -8,6 +8,8 @@ import pytest
 from dagcall.errors import InternalError
 from dagcall.model.commands import Answer, EndRun, SetTimer, StartAttempt, StopAttempt
 from dagcall.model.events import (
+    AttemptAdmitted,
+    AttemptBlocked,
     AttemptEnded,
     AttemptStarted,
     CancelRequested,
@@ -194,6 +196,25 @@ def test_an_attempt_that_no_worker_took_can_fail_but_not_succeed(task: Task, run
     run.feed(AttemptEnded(2, 1, EndKind.FAILED))
     assert run.states() == {"a": "failed"}
     assert [ended.start_date for ended in run.machine.instance(TaskKey("a")).tries] == [None, None]
+
+
+def test_waiting_for_a_slot_is_told(task: Task, run_of: Runs) -> None:
+    run = run_of(task("a"))
+    assert len(run.feed(AttemptBlocked(1, "pool 'p'"))) == 1
+    assert run.records[-1].data == {
+        "task_id": "a",
+        "map_index": -1,
+        "state": "scheduled",
+        "try_number": 1,
+        "waits_for": "pool 'p'",
+    }
+    assert run.feed(AttemptBlocked(1, "again")) == []
+    assert run.machine.open_attempts() == [(1, None, TaskKey("a"), False)]
+    run.feed(AttemptAdmitted(1))
+    assert run.feed(AttemptAdmitted(1)) == []
+    run.end("a")
+    assert run.feed(AttemptBlocked(1)) == []
+    assert run.told() == ["accepted", "a scheduled", "a queued", "a running", "a success", "result", "end"]
 
 
 def test_what_recovery_needs(task: Task, run_of: Runs) -> None:

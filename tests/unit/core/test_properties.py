@@ -16,6 +16,8 @@ from dagcall.core.replay import replay
 from dagcall.core.suspension import STATE_OF
 from dagcall.model.commands import StartAttempt
 from dagcall.model.events import (
+    AttemptAdmitted,
+    AttemptBlocked,
     AttemptEnded,
     AttemptStarted,
     CancelRequested,
@@ -117,22 +119,28 @@ def ends_of(plan: DagPlan, task: TaskPlan, attempt: int, kinds: list[EndKind]) -
     return ends
 
 
-def next_events(machine: RunMachine, kinds: list[EndKind] | None = None) -> list[Event]:
-    """All that may happen next to a run, cancels and timeouts excepted."""
+def next_events(machine: RunMachine, kinds: list[EndKind] | None = None, *, slots: bool = False) -> list[Event]:
+    """All that may happen next to a run, cancels and timeouts excepted. `slots`: an instance may have to wait for one,
+    once."""
     events: list[Event] = [timer.event for timer in machine.pending_timers()]
     for awaited in machine.pending_awaits():
         how = ResumeHow.DUE if awaited.kind is EndKind.RESCHEDULED else ResumeHow.EVENT
         events.append(Resumed(awaited.task_id, awaited.map_index, awaited.attempt, how))
     for attempt, _, key, started in machine.open_attempts():
-        if not started:
+        instance = machine.instance(key)
+        assert instance is not None
+        if instance.state is TaskState.SCHEDULED:
+            events.append(AttemptAdmitted(attempt))
+        elif not started:
             events.append(AttemptStarted(attempt, 1))
+            events += [AttemptBlocked(attempt, "pool 'p'")] if slots and not instance.waits_for else []
         else:
             events += ends_of(machine.plan, machine.plan.by_id[key.task_id], attempt, kinds or list(EndKind))
     return events
 
 
 def play(run: Any, data: st.DataObject, kinds: list[EndKind] | None = None) -> None:
-    while events := next_events(run.machine, kinds):
+    while events := next_events(run.machine, kinds, slots=True):
         run.feed(data.draw(st.sampled_from(events)))
 
 
@@ -180,7 +188,7 @@ def test_replaying_the_records_gives_the_same_machine(
 ) -> None:
     run = run_of(*tasks, fail_fast=fail_fast)
     for _ in range(data.draw(st.integers(0, 25))):
-        if events := next_events(run.machine):
+        if events := next_events(run.machine, slots=True):
             run.feed(data.draw(st.sampled_from([*events, CancelRequested()] if len(events) > 3 else events)))
     again = replay(run.plan, run.machine.key, run.records)
     assert snapshot(again) == snapshot(run.machine)

@@ -10,7 +10,16 @@ import pytest
 
 from dagcall.core.transitions import TRANSITIONS
 from dagcall.errors import InternalError
-from dagcall.model.events import AttemptEnded, CancelRequested, EndKind, RetryDue, RunTimedOut, TimeoutKind
+from dagcall.model.events import (
+    AttemptAdmitted,
+    AttemptBlocked,
+    AttemptEnded,
+    CancelRequested,
+    EndKind,
+    RetryDue,
+    RunTimedOut,
+    TimeoutKind,
+)
 from dagcall.model.plan import Retry, TaskPlan
 from dagcall.model.states import TaskState
 
@@ -37,6 +46,13 @@ STORIES: dict[tuple[str, str], Story] = {
     ("queued", "up_for_retry"): (ALONE, lambda run: run.feed(AttemptEnded(1, 1, EndKind.LOST))),
     ("queued", "failed"): (ALONE_ONCE, lambda run: run.feed(AttemptEnded(1, 1, EndKind.LOST))),
     ("queued", "skipped"): (ALONE, lambda run: run.feed(CancelRequested())),
+    ("queued", "scheduled"): (ALONE, lambda run: run.feed(AttemptBlocked(1, "pool"))),
+    ("scheduled", "queued"): (ALONE, lambda run: (run.feed(AttemptBlocked(1)), run.feed(AttemptAdmitted(1)))),
+    ("scheduled", "failed"): (
+        ALONE,
+        lambda run: (run.feed(AttemptBlocked(1)), run.feed(AttemptEnded(1, 1, EndKind.FAILED))),
+    ),
+    ("scheduled", "skipped"): (ALONE, lambda run: (run.feed(AttemptBlocked(1)), run.feed(CancelRequested()))),
     ("running", "success"): (ALONE, lambda run: run.end("x")),
     ("running", "skipped"): (ALONE, lambda run: run.end("x", "skipped")),
     ("running", "up_for_retry"): (ALONE, lambda run: run.end("x", "retry")),
