@@ -14,8 +14,8 @@ from airflow.sdk.definitions._internal.types import NOTSET
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.sdk.definitions.xcom_arg import ConcatXComArg, MapXComArg, PlainXComArg, XComArg, ZipXComArg
 
-from dagcall.airflow_bridge import refusals
-from dagcall.airflow_bridge.settings import conf, has_custom_xcom_backend
+from dagcall.airflow_bridge import refusals, weights
+from dagcall.airflow_bridge.settings import conf, has_custom_xcom_backend, inherits_airflow_limits
 from dagcall.model.plan import RETURN_VALUE, DagPlan, Mapping, MapSource, Retry, TaskPlan, XComRef
 from dagcall.model.states import TriggerRule
 
@@ -45,6 +45,7 @@ def compile_dag(dag: DAG, *, version: str, relative_fileloc: str) -> DagPlan:
         schedule=None if dag.schedule is None else str(dag.schedule),
         max_active_tasks=_own_limit(dag.max_active_tasks, "max_active_tasks_per_dag"),
         max_active_runs=_own_limit(dag.max_active_runs, "max_active_runs_per_dag"),
+        has_weights=any(weights.is_written(task) for task in dag.tasks),
         fail_fast=dag.fail_fast,
         dagrun_timeout=_seconds(dag.dagrun_timeout),
         isolation="task" if isolated else "warm",
@@ -79,17 +80,20 @@ def _compile_task(task: Operator) -> TaskPlan:
         can_skip_downstream=bool(task.inherits_from_skipmixin),
         reads=tuple(_reads(task)),
         priority_weight=task.priority_weight,
+        effective_weight=weights.effective(task),
         queue=task.queue,
         pool=task.pool,
         pool_slots=task.pool_slots,
+        max_active_tis_per_dag=task.max_active_tis_per_dag,
+        max_active_tis_per_dagrun=task.max_active_tis_per_dagrun,
         task_display_name=task.task_display_name,
     )
 
 
 def _own_limit(value: int, configured: str) -> int | None:
-    """A limit that the author wrote: one that differs from Airflow's configured default, which does not bind here.
-    0 is no limit, as in Airflow."""
-    return None if value == conf.getint("core", configured) else value or None
+    """A limit that the author wrote: one that differs from Airflow's configured default. The default itself binds
+    only with `[dagcall] inherit_airflow_limits`."""
+    return None if value == conf.getint("core", configured) and not inherits_airflow_limits() else value
 
 
 def _backoff(value: bool | float | None) -> float:

@@ -11,10 +11,13 @@ from airflow.sdk import DAG
 from airflow.sdk.bases.operator import BaseOperator
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 
+from dagcall.airflow_bridge import weights
 from dagcall.airflow_bridge.settings import conf
 from dagcall.model.plan import Refusal
 
 Operator = BaseOperator | MappedOperator
+
+_NEVER = "with less than 1, Airflow never starts one; a caller would wait for ever"
 
 _BY_CLASS = {
     "TriggerDagRunOperator": "triggering other DAGs is not supported yet; call the other DAG from the application",
@@ -34,6 +37,9 @@ def of_dag(dag: DAG) -> Iterator[Refusal]:
         yield Refusal(None, "deadline", "deadline alerts are not supported yet; callers have `timeout=`")
     if conf.get("core", "default_impersonation", fallback=None):
         yield Refusal(None, "default_impersonation", "tasks run as the user of the server")
+    for limit in ("max_active_tasks", "max_active_runs"):
+        if getattr(dag, limit) < 1:
+            yield Refusal(None, limit, _NEVER)
     for task in dag.tasks:
         yield from _of_task(task)
 
@@ -44,6 +50,9 @@ def notes_of_dag(dag: DAG) -> Iterator[str]:
         yield f"schedule {dag.schedule!r} is not acted upon: runs start when the DAG is called"
     if dag.catchup and dag.schedule is not None:
         yield "catchup is not acted upon"
+    for task in dag.tasks:
+        if weights.is_own_rule(task):
+            yield f"task {task.task_id!r}: its weight rule is asked once, when the file is loaded"
 
 
 def _of_task(task: Operator) -> Iterator[Refusal]:
@@ -66,20 +75,22 @@ def _is_set(name: str) -> Callable[[Operator], bool]:
     return lambda task: bool(_attribute(task, name))
 
 
+def _is_below_one(name: str) -> Callable[[Operator], bool]:
+    def check(task: Operator) -> bool:
+        value = getattr(task, name)
+        return value is not None and value < 1
+
+    return check
+
+
 _TASK_CHECKS: tuple[tuple[str, Callable[[Operator], bool], str], ...] = (
     ("run_as_user", _is_set("run_as_user"), "tasks run as the user of the server"),
     ("executor", _is_set("executor"), "tasks run on dagcall's own workers"),
     ("executor_config", _is_set("executor_config"), "tasks run on dagcall's own workers, which take no such setting"),
     ("depends_on_past", _is_set("depends_on_past"), "runs without a logical date have no past to depend on"),
     ("wait_for_downstream", _is_set("wait_for_downstream"), "runs without a logical date have no previous run"),
-    ("pool", lambda task: task.pool != "default_pool", "pools are not enforced yet"),
-    ("pool_slots", lambda task: task.pool_slots != 1, "pools are not enforced yet"),
-    ("max_active_tis_per_dag", lambda task: task.max_active_tis_per_dag is not None, "the limit is not enforced yet"),
-    (
-        "max_active_tis_per_dagrun",
-        lambda task: task.max_active_tis_per_dagrun is not None,
-        "the limit is not enforced yet",
-    ),
+    ("max_active_tis_per_dag", _is_below_one("max_active_tis_per_dag"), _NEVER),
+    ("max_active_tis_per_dagrun", _is_below_one("max_active_tis_per_dagrun"), _NEVER),
     ("outlets", lambda task: bool(task.outlets), "asset events are not recorded yet"),
     ("inlets", lambda task: bool(task.inlets), "asset events are not recorded yet"),
     ("deferrable", _is_set("deferrable"), "there is no triggerer yet; set deferrable=False"),

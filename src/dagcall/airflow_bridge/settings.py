@@ -5,7 +5,7 @@ from typing import Any
 
 from airflow.sdk.configuration import conf
 
-__all__ = ["conf", "for_coordinator", "forget_secrets", "has_custom_xcom_backend"]
+__all__ = ["conf", "for_coordinator", "forget_secrets", "has_custom_xcom_backend", "inherits_airflow_limits"]
 
 IMPORT_GRACE = 5.0
 """The most seconds that a file has to end after `[core] dagbag_import_timeout`."""
@@ -26,28 +26,18 @@ def for_coordinator() -> dict[str, Any]:
         "allowed_run_id_pattern": conf.get("scheduler", "allowed_run_id_pattern"),
         "dagcall": conf.getsection("dagcall") or {},
         "load_limit": _load_limit(),
+        "default_pool_slots": conf.getint("core", "default_pool_task_slot_count"),
+        "inherits_airflow_limits": inherits_airflow_limits(),
+        "parallelism": conf.getint("core", "parallelism"),
         "maximum_page_limit": conf.getint("api", "maximum_page_limit"),
         "fallback_page_limit": conf.getint("api", "fallback_page_limit"),
-        "fernet_key": _fernet_key(),
-        "sensitive_names": _sensitive_names(),
     }
 
 
-def _fernet_key() -> str:
-    """By Airflow's own configuration: to the Task SDK's, the default of this setting is a template."""
-    from airflow.configuration import conf as core_conf
-
-    return core_conf.get("core", "fernet_key", fallback="") or ""
-
-
-def _sensitive_names() -> list[str]:
-    """Parts of names whose values Airflow does not show; none where the author switched that off."""
-    from airflow.sdk._shared.secrets_masker import _secrets_masker
-
-    if not conf.getboolean("core", "hide_sensitive_var_conn_fields"):
-        return []
-    masker = _secrets_masker()
-    return sorted(masker.sensitive_variables_fields)
+def inherits_airflow_limits() -> bool:
+    """Whether limits that nobody wrote bind: `max_active_tasks_per_dag`, `max_active_runs_per_dag`, the slots of the
+    `default_pool` and `parallelism`, as configured for Airflow."""
+    return bool(conf.getboolean("dagcall", "inherit_airflow_limits", fallback=False))
 
 
 def _load_limit() -> float | None:

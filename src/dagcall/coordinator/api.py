@@ -7,12 +7,12 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from dagcall.coordinator.kept import Kept
 from dagcall.core.machine import RunMachine
 from dagcall.journal.base import HeadQuery
 from dagcall.model.commands import Outcome
 from dagcall.model.ids import RunKey
 from dagcall.model.plan import DagPlan
+from dagcall.model.pool import UNLIMITED, Pool
 from dagcall.model.records import JournalRecord, RunHead
 
 
@@ -119,6 +119,43 @@ class CatalogView(Protocol):
     def import_errors(self) -> list[ImportErrorInfo]: ...
 
 
+@dataclass(frozen=True)
+class PoolStatus:
+    """A pool, and how many of its slots task instances in each state take. `number`: its place by age."""
+
+    pool: Pool
+    number: int
+    running: int = 0
+    queued: int = 0
+    scheduled: int = 0
+    deferred: int = 0
+
+    @property
+    def occupied(self) -> int:
+        return self.running + self.queued + (self.deferred if self.pool.include_deferred else 0)
+
+    @property
+    def open(self) -> int:
+        """-1: any number."""
+        return UNLIMITED if self.pool.slots == UNLIMITED else self.pool.slots - self.occupied
+
+
+class PoolsView(Protocol):
+    """The pools, which can be changed while tasks wait for them."""
+
+    def find(self, name: str) -> PoolStatus | None: ...
+
+    def all(self) -> list[PoolStatus]: ...
+
+    async def put(self, pool: Pool, *, only_new: bool = False) -> PoolStatus:
+        """Create or change; durable when it returns. Raises `ItemExists` when it exists and is to be new."""
+        ...
+
+    async def remove(self, name: str) -> bool:
+        """False when there is none, or when it is the `default_pool`, which stays."""
+        ...
+
+
 class CoordinatorView(Protocol):
     """The coordinator as its front ends see it."""
 
@@ -126,13 +163,11 @@ class CoordinatorView(Protocol):
     def catalog(self) -> CatalogView: ...
 
     @property
-    def settings(self) -> dict[str, Any]:
-        """Airflow's settings as plain data: airflow_version, base_log_folder, maximum_page_limit, dagcall, ..."""
-        ...
+    def pools(self) -> PoolsView: ...
 
     @property
-    def kept(self) -> Kept:
-        """What belongs to no run: Variables, Connections, ..."""
+    def settings(self) -> dict[str, Any]:
+        """Airflow's settings as plain data: airflow_version, base_log_folder, maximum_page_limit, dagcall, ..."""
         ...
 
     @property

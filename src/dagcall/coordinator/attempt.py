@@ -6,6 +6,7 @@ from dagcall.coordinator.run import Run
 from dagcall.model.commands import StartAttempt
 from dagcall.model.events import AttemptEnded, EndKind, ErrorInfo, RejectInfo, Suspension, XComItem
 from dagcall.model.ids import RunKey
+from dagcall.model.plan import DagPlan
 from dagcall.workers.base import Code, Lease
 from dagcall.workers.frames import Ask, Ended, Pushed, Suspended
 
@@ -20,6 +21,11 @@ class AttemptOwner(Protocol):
     def attempt_leased(self, attempt: "Attempt") -> None: ...
     def attempt_asked(self, attempt: "Attempt", frame: Ask) -> None: ...
     def attempt_ended(self, attempt: "Attempt", event: AttemptEnded) -> None: ...
+    def attempt_admitted(self, attempt: "Attempt") -> None:
+        """It has waited for a slot and has it now."""
+
+    def attempt_obstructed(self, attempt: "Attempt", obstacle: str) -> None:
+        """It waits for a slot that it can never have."""
 
 
 _END_KINDS = {kind.value: kind for kind in EndKind}
@@ -28,13 +34,16 @@ _END_KINDS = {kind.value: kind for kind in EndKind}
 class Attempt:
     """Reports what happens to it to its run's driver."""
 
-    __slots__ = ("_driver", "code", "command", "deadline", "lease", "pushed_xcoms")
+    __slots__ = ("_driver", "code", "command", "deadline", "has_waited", "lease", "pushed_xcoms", "task")
 
     def __init__(self, driver: AttemptOwner, command: StartAttempt, code: Code, deadline: float) -> None:
         self._driver = driver
         self.command = command
+        self.task = driver.run.plan.by_id[command.task_id]
         self.code = code
         self.deadline = deadline
+        self.has_waited = False
+        """Its task instance is `scheduled`, from before a restart."""
         self.lease: Lease | None = None
         self.pushed_xcoms: list[XComItem] = []
 
@@ -43,9 +52,24 @@ class Attempt:
         return self._driver.run.key
 
     @property
-    def priority(self) -> tuple[int, float]:
-        """What an answer waits for goes before side branches and teardowns; then the nearest deadline."""
-        return (0 if self.command.on_answer_path else 1, self.deadline)
+    def owner(self) -> AttemptOwner:
+        return self._driver
+
+    @property
+    def plan(self) -> DagPlan:
+        return self._driver.run.plan
+
+    @property
+    def order(self) -> tuple[float, ...]:
+        """In line for slots: Airflow's weight, then what an answer waits for, then the nearest deadline."""
+        return (-self.task.effective_weight, 0 if self.command.on_answer_path else 1, self.deadline)
+
+    @property
+    def priority(self) -> tuple[float, ...]:
+        """In line for a worker. Weights count only where an author wrote them: by Airflow's default rule those of
+        long DAGs would go before those of short ones."""
+        weight = self.task.effective_weight if self._driver.run.plan.has_weights else 1
+        return (-weight, 0 if self.command.on_answer_path else 1, self.deadline)
 
     def leased(self, lease: Lease) -> None:
         self.lease = lease

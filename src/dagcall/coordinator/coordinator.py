@@ -11,23 +11,24 @@ import logging
 import re
 import socket
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dagcall.coordinator import questions, stored_questions
+from dagcall.coordinator import questions
 from dagcall.coordinator.admission import Admission, AdmissionSettings
 from dagcall.coordinator.api import CallRequest
 from dagcall.coordinator.awaits import Awaits
 from dagcall.coordinator.catalog import Catalog, Served
-from dagcall.coordinator.cipher import Cipher
 from dagcall.coordinator.clock import Clock, SystemClock
 from dagcall.coordinator.driver import Driver, Surroundings
-from dagcall.coordinator.kept import Kept, keep
+from dagcall.coordinator.limits import Limits
+from dagcall.coordinator.pools import Pools
 from dagcall.coordinator.recovery import rebuild
 from dagcall.coordinator.run import Run
 from dagcall.coordinator.watcher import watch
 from dagcall.core.machine import RunMachine
-from dagcall.core.slots import Slots
+from dagcall.core.slots import Need, Slots
 from dagcall.errors import (
     BadRequest,
     DagcallError,
@@ -42,6 +43,7 @@ from dagcall.journal.base import HeadQuery, Journal
 from dagcall.model.commands import Await, StartAttempt
 from dagcall.model.events import CancelRequested, RunAccepted
 from dagcall.model.ids import RunKey
+from dagcall.model.plan import DagPlan, Refusal
 from dagcall.model.records import RunHead
 from dagcall.model.states import RunState
 from dagcall.workers.base import Code, Workers
@@ -78,13 +80,13 @@ class Coordinator:
         self.catalog = Catalog(settings.folder, workers, self._clock.now, self._release)
         self.settings: dict[str, Any] = {}
         self.awaits = Awaits(self._clock)
-        self.kept: Kept
-        """From `start` on."""
         self._admission = Admission(settings.admission)
         self._drivers: dict[RunKey, Driver] = {}
         self._codes_in_use: dict[int, tuple[Code, int]] = {}
         self._released: set[int] = set()
-        self._run_slots: dict[str, Slots[RunKey]] = {}
+        self._run_slots: Slots[RunKey] = Slots()
+        self._limits = Limits()
+        self.pools = Pools(journal.store, self._limits, self._drivers.values, self._clock.now)
         self._recent: OrderedDict[RunKey, Run] = OrderedDict()
         self._known_plans: set[tuple[str, str]] = set()
         self._around: Surroundings | None = None
@@ -102,15 +104,13 @@ class Coordinator:
     async def start(self) -> None:
         """Open the journal, start Airflow's processes. DAG files are parsed by `load`."""
         epoch = await self._journal.open()
-        self.settings = dict(await self._workers.start(self._answer_parsing))
-        # Taken out at once: what is left is shown to others.
-        cipher = Cipher(str(self.settings.pop("fernet_key", "")))
-        self.kept = keep(self._journal.store, cipher, self._clock.now, self._look_again)
-        await self.kept.task_states.drop_expired()
+        self.settings = dict(await self._workers.start())
+        await self.pools.load(self.settings)
         self._run_id_pattern = re.compile(str(self.settings.get("allowed_run_id_pattern", r"^[A-Za-z0-9_.~:+-]+$")))
         self._around = Surroundings(
             journal=self._journal,
             workers=self._workers,
+            limits=self._limits,
             clock=self._clock,
             awaits=self.awaits,
             epoch=epoch,
@@ -120,18 +120,6 @@ class Coordinator:
             on_answered=self._on_answered,
             on_ended=self._on_ended,
         )
-
-    def _look_again(self, name: str) -> None:
-        """Something that DAG files may have asked for while they were parsed is another one now."""
-        if self._settings.watch and self.catalog.depends_on(name):
-            looking = asyncio.create_task(self.catalog.look({name}), name=f"dagcall-look {name}")
-            self._tasks.append(looking)
-            looking.add_done_callback(self._looked)
-
-    def _looked(self, looking: "asyncio.Task[None]") -> None:
-        self._tasks.remove(looking)
-        if not looking.cancelled() and (error := looking.exception()) is not None:
-            log.warning("the DAG files could not be looked at again: %s", error)
 
     async def load(self) -> None:
         """Parse the folder, take up unfinished runs, follow changes."""
@@ -154,6 +142,7 @@ class Coordinator:
     async def stop(self) -> None:
         """Stop everything; unfinished runs stay in the journal for the next start."""
         self._stopping = True
+        self._limits.close()
         self._stop_watching.set()
         for task in self._tasks:
             task.cancel()
@@ -231,7 +220,8 @@ class Coordinator:
 
     def _check(self, request: CallRequest, served: Served) -> None:
         """Everything about a call that can be refused without work."""
-        _refuse_unsupported(served)
+        _refuse_unsupported(served.plan, served.plan.refusals)
+        _refuse_unsupported(served.plan, self._limits.obstacles(served.plan))
         served.params.check(request.conf)
         for task_id in request.results:
             if task_id not in served.plan.by_id:
@@ -294,21 +284,23 @@ class Coordinator:
         return run, Driver(run, served.code, self._around, held=self._must_wait(run)), event
 
     def _must_wait(self, run: Run) -> bool:
-        """`max_active_runs`, where the author wrote it: further runs are accepted and wait their turn."""
+        """`max_active_runs`: further runs are accepted and wait their turn."""
         limit = run.plan.max_active_runs
         if limit is None:
             return False
-        return not self._run_slots.setdefault(run.key.dag_id, Slots(limit)).enter(run.key)
+        return self._run_slots.enter(run.key, (Need(run.key.dag_id, limit=limit),)) is not None
 
     def _give_turn(self, key: RunKey) -> None:
-        slots = self._run_slots.get(key.dag_id)
-        for admitted in slots.leave(key) if slots is not None else ():
+        self._run_slots.leave(key)
+        for admitted in self._run_slots.admit():
             if admitted in self._drivers:
                 self._drivers[admitted].release()
+        self._limits.pass_on()
 
     async def _resume(self) -> None:
         """Take up the runs that the last server left unfinished."""
         assert self._around is not None
+        resumed: list[Driver] = []
         for head in await self._journal.unfinished():
             run = await rebuild(self._journal, head.key)
             if run is None or head.key in self._drivers:
@@ -320,6 +312,10 @@ class Coordinator:
             if run.outcome is None:
                 self._admission.enter(head.key.dag_id, head.caller)
             self._use(code)
+            for awaited in run.machine.pending_awaits():  # before anybody enters
+                self._limits.suspend(run.plan, run.key, awaited, awaited.kind)
+            resumed.append(driver)
+        for driver in resumed:
             driver.resume()
 
     async def _code_for(self, run: Run) -> Code:
@@ -380,15 +376,7 @@ class Coordinator:
     def _log_path_of(self, run: Run, command: StartAttempt | Await) -> str:
         return self.log_path(run.key, command.task_id, command.map_index, command.try_number)
 
-    async def _answer_parsing(self, ask: Ask) -> object:
-        """What a DAG file asks while it is parsed."""
-        if ask.what not in stored_questions.ASKED_WHILE_PARSING:
-            raise LookupError(f"{ask.what!r} cannot be asked while a DAG file is parsed")
-        return await stored_questions.answer(self.kept, stored_questions.NO_RUN, ask.what, ask.args)
-
     def _answer_question(self, run: Run, ask: Ask) -> "asyncio.Future[object] | object":
-        if ask.what in stored_questions.QUESTIONS:
-            return asyncio.ensure_future(stored_questions.answer(self.kept, run.key, ask.what, ask.args))
         try:
             keys = questions.run_of(ask.what, ask.args)
         except LookupError as error:
@@ -416,7 +404,7 @@ def _failed(error: Exception) -> "asyncio.Future[object]":
     return future
 
 
-def _refuse_unsupported(served: Served) -> None:
-    if served.plan.refusals:
-        features = tuple(UnsupportedFeature(one.task_id, one.feature, one.reason) for one in served.plan.refusals)
-        raise DagUnsupported(dag_id=served.plan.dag_id, features=features)
+def _refuse_unsupported(plan: DagPlan, refusals: Sequence[Refusal]) -> None:
+    if refusals:
+        features = tuple(UnsupportedFeature(one.task_id, one.feature, one.reason) for one in refusals)
+        raise DagUnsupported(dag_id=plan.dag_id, features=features)

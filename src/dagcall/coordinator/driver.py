@@ -5,7 +5,8 @@ the journal; only when they are durable are its other commands acted upon: code 
 more. So nobody is told what a crash could take back (P6), and no try starts unrecorded (P2).
 
 An attempt asks for its worker before its record is durable, and starts after. When a worker is free at once, both
-events share one commit, so a task costs one commit: the end of one and the start of the next are written together.
+events share one commit, so a task costs one commit: the end of one and the start of the next are written together. An attempt for which there
+is no slot (`limits`) waits before it asks for a worker; that it does, and that it has its slot, are events too.
 
 The driver is the only writer of its run. When the journal refuses a batch it stops the run here: attempts are ended,
 waiters are told that the server could not keep the run.
@@ -21,10 +22,10 @@ from typing import assert_never
 from dagcall.coordinator.attempt import Attempt
 from dagcall.coordinator.awaits import Awaited, Awaits
 from dagcall.coordinator.clock import Clock
+from dagcall.coordinator.limits import Limits
 from dagcall.coordinator.run import Run
 from dagcall.coordinator.shipping import Shipper
 from dagcall.coordinator.starting import start_frame
-from dagcall.core.slots import Slots
 from dagcall.errors import DagcallError, Unavailable
 from dagcall.journal.base import Journal
 from dagcall.model.commands import (
@@ -38,9 +39,19 @@ from dagcall.model.commands import (
     StopAttempt,
     StopAwait,
 )
-from dagcall.model.events import AttemptEnded, AttemptStarted, EndKind, ErrorInfo, Event, Resumed, RunAccepted
+from dagcall.model.events import (
+    AttemptAdmitted,
+    AttemptBlocked,
+    AttemptEnded,
+    AttemptStarted,
+    EndKind,
+    ErrorInfo,
+    Event,
+    Resumed,
+    RunAccepted,
+)
 from dagcall.model.records import Batch, JournalRecord
-from dagcall.model.states import OutcomeKind
+from dagcall.model.states import OutcomeKind, TaskState
 from dagcall.workers.base import Code, Workers
 from dagcall.workers.frames import Ask
 
@@ -51,6 +62,7 @@ class Surroundings:
 
     journal: Journal
     workers: Workers
+    limits: Limits
     clock: Clock
     awaits: Awaits
     epoch: int
@@ -82,8 +94,15 @@ class Driver:
         self._durability = "process"
         self._stopped = False
         self._held: list[Attempt] | None = [] if held else None
-        limit = run.plan.max_active_tasks
-        self._slots: Slots[int] | None = None if limit is None else Slots(limit)
+
+    @property
+    def is_held(self) -> bool:
+        return self._held is not None
+
+    @property
+    def offered(self) -> list[Attempt]:
+        """The open attempts that have slots, or wait for some."""
+        return [] if self._held is not None else list(self._attempts.values())
 
     def release(self) -> None:
         """The run's turn has come."""
@@ -115,14 +134,14 @@ class Driver:
         awaits = machine.pending_awaits()
         for timer in machine.pending_timers():
             self._set_timer(timer)
-        for attempt, epoch, _, started in machine.open_attempts():
+        for attempt, epoch, key, started in machine.open_attempts():
             if started:
                 error = ErrorInfo("WorkerLost", "the server was restarted while the task ran")
                 self.feed(AttemptEnded(attempt, epoch or 0, EndKind.LOST, error=error))
             else:
-                start = machine.start_of(attempt)
-                if start is not None:
-                    self._submit(start)
+                start, instance = machine.start_of(attempt), machine.instance(key)
+                if start is not None and instance is not None:
+                    self._submit(start, has_waited=instance.state is TaskState.SCHEDULED)
         for await_ in awaits:
             self._await(await_)
 
@@ -137,7 +156,21 @@ class Driver:
 
     def attempt_ended(self, attempt: Attempt, event: AttemptEnded) -> None:
         self._forget(attempt.command.attempt)
+        if event.suspension is not None:
+            self._around.limits.suspend(self.run.plan, self.run.key, attempt.command, event.kind)
         self.feed(event)
+
+    def attempt_admitted(self, attempt: Attempt) -> None:
+        if self._attempts.get(attempt.command.attempt) is attempt:
+            self._events.append(AttemptAdmitted(attempt.command.attempt))
+            self._around.workers.submit(attempt)  # one that is free takes it at once: then both are one step
+            if self._accepted and not self._stepping:
+                self._process()
+
+    def attempt_obstructed(self, attempt: Attempt, obstacle: str) -> None:
+        number, task_id = attempt.command.attempt, attempt.command.task_id
+        error = ErrorInfo("NeverScheduled", f"task {task_id!r}: {obstacle}")
+        self.attempt_ended(attempt, AttemptEnded(number, self.epoch, EndKind.FAILED, error=error))
 
     def attempt_asked(self, attempt: Attempt, frame: Ask) -> None:
         answer = self._around.answer_question(self.run, frame)
@@ -161,8 +194,11 @@ class Driver:
         records: list[Record] = []
         acts: list[Command | Attempt] = []
         self._stepping = True
-        while self._events:
+        others: list[Attempt] = []
+        while self._events or self._admit(others):
             event = self._events.popleft()
+            if isinstance(event, Resumed):
+                self._around.limits.resume(self.run.key, event.attempt)
             commands = self.run.machine.step(event, now)
             if isinstance(event, AttemptStarted) and event.attempt in self._attempts:
                 acts.append(self._attempts[event.attempt])
@@ -179,11 +215,13 @@ class Driver:
                     case _:
                         assert_never(command)
         self._stepping = False
-        if not records:
-            return None
-        batch = self._batch(records, now)
-        appended = self._around.journal.append(batch, self._durability)
-        appended.add_done_callback(lambda future: self._committed(batch, acts, future))
+        appended = None
+        if records:
+            batch = self._batch(records, now)
+            appended = self._around.journal.append(batch, self._durability)
+            appended.add_done_callback(lambda future: self._committed(batch, acts, future))
+        for attempt in others:  # after the append: the journal has the end of one before the start of the next
+            attempt.owner.attempt_admitted(attempt)
         return appended
 
     def _batch(self, records: list[Record], now: float) -> Batch:
@@ -223,6 +261,7 @@ class Driver:
                 case Await():
                     self._await(act)
                 case StopAwait():
+                    self._around.limits.resume(self.run.key, act.attempt)
                     awaited = self._awaited.pop(act.attempt, None)
                     if awaited is not None:
                         awaited.stop(killed=True)
@@ -236,27 +275,49 @@ class Driver:
         self._accepted = True
         if self._events and not self._stepping and not self._stopped:
             self._process()
+        if self._around.limits.has_freed:
+            self._around.limits.pass_on()
 
-    def _submit(self, command: StartAttempt) -> None:
+    def _submit(self, command: StartAttempt, *, has_waited: bool = False) -> None:
         deadline = self.run.machine.accepted.deadline
         attempt = Attempt(self, command, self.code, math.inf if deadline is None else deadline)
+        attempt.has_waited = has_waited
         self._attempts[command.attempt] = attempt
         self._offer(attempt)
 
     def _offer(self, attempt: Attempt) -> None:
-        """Ask for a worker, as soon as the author's limits allow it."""
+        """Ask for a worker, as soon as the limits allow it."""
         if self._held is not None:
             self._held.append(attempt)
-        elif self._slots is None or self._slots.enter(attempt.command.attempt, attempt.priority):
+            return
+        limits = self._around.limits
+        obstacle = limits.obstacle(attempt)
+        if obstacle is not None:
+            self.attempt_obstructed(attempt, obstacle)
+        elif (waits_for := limits.enter(attempt)) is not None:
+            self.feed(AttemptBlocked(attempt.command.attempt, waits_for))
+        elif attempt.has_waited:
+            self.attempt_admitted(attempt)
+        else:
             self._around.workers.submit(attempt)
 
+    def _admit(self, others: list[Attempt]) -> bool:
+        """Hand on the slots that this step gave back. Attempts of other runs are collected in `others`."""
+        limits = self._around.limits
+        if not limits.has_freed:
+            return False
+        for attempt in limits.admit():
+            if attempt.owner is self:
+                self.attempt_admitted(attempt)
+            else:
+                others.append(attempt)
+        return bool(self._events)
+
     def _forget(self, number: int) -> Attempt | None:
-        """The attempt is over, or not wanted any more: others may have its slot."""
+        """The attempt is over, or not wanted any more: others may have its slots."""
         attempt = self._attempts.pop(number, None)
-        if attempt is not None and self._slots is not None:
-            for admitted in self._slots.leave(number):
-                if admitted in self._attempts:
-                    self._around.workers.submit(self._attempts[admitted])
+        if attempt is not None:
+            self._around.limits.leave(attempt)
         return attempt
 
     def _start(self, attempt: Attempt) -> None:
@@ -267,7 +328,7 @@ class Driver:
         run = self.run
         if run.first_start is None:
             run.first_start = self._around.clock.now()
-        task = run.plan.by_id[command.task_id]
+        task = attempt.task
         log_path = self._around.log_path(run, command)
         xcoms = self._shipper.xcoms_for(task, command.map_index)
         attempt.lease.start(start_frame(run, command, self.epoch, log_path, xcoms), task.execution_timeout)
@@ -315,5 +376,7 @@ class Driver:
         for awaited in list(self._awaited.values()):
             awaited.stop(killed=False)
         self._awaited.clear()
+        self._around.limits.forget(self.run.key)
         for attempt in list(self._attempts.values()):
+            self._around.limits.leave(attempt)
             self._drop(attempt, reason)

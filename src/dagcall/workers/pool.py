@@ -18,7 +18,6 @@ import contextlib
 import heapq
 import itertools
 import os
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -29,7 +28,7 @@ from dagcall.workers.base import Code, Job
 from dagcall.workers.connection import Connection
 from dagcall.workers.demand import CpuDemand
 from dagcall.workers.fleet import FileZygote, Fleet, LoadedFile
-from dagcall.workers.frames import Ask, Dependency, Idle
+from dagcall.workers.frames import Dependency, Idle
 from dagcall.workers.worker import State, Worker
 
 SPAWN_AFTER = 0.001
@@ -51,7 +50,7 @@ class LoadedCode:
     opening: "asyncio.Task[LoadedCode] | None" = None
     workers: dict[int, Worker] = field(default_factory=dict)
     idle: list[Worker] = field(default_factory=list)
-    waiting: list[tuple[tuple[int, float], int, float, Job]] = field(default_factory=list)
+    waiting: list[tuple[tuple[float, ...], int, float, Job]] = field(default_factory=list)
     withdrawn: set[int] = field(default_factory=set)
     demand: CpuDemand = field(default_factory=lambda: CpuDemand(len(os.sched_getaffinity(0))))
     starting: int = 0
@@ -114,8 +113,7 @@ class WorkerPool:
         self._alive = 0
         self._last_end = 0.0
 
-    async def start(self, answer: Callable[[Ask], Awaitable[object]]) -> dict[str, object]:
-        self._fleet.answer = answer
+    async def start(self) -> dict[str, object]:
         config = await self._fleet.start()
         self._housekeeper = asyncio.get_running_loop().create_task(self._keep_house(), name="dagcall-housekeeper")
         return config

@@ -24,14 +24,7 @@ REFUSED = {
     "executor": ("B(task_id='t', bash_command='true', executor='LocalExecutor')", "t", "executor"),
     "mapped_run_as_user": ("B.partial(task_id='t', run_as_user='r').expand(bash_command=['a'])", "t", "run_as_user"),
     "depends_on_past": ("B(task_id='t', bash_command='true', depends_on_past=True)", "t", "depends_on_past"),
-    "pool": ("B(task_id='t', bash_command='true', pool='other')", "t", "pool"),
-    "pool_slots": ("B(task_id='t', bash_command='true', pool_slots=2)", "t", "pool_slots"),
-    "per_dag": ("B(task_id='t', bash_command='true', max_active_tis_per_dag=1)", "t", "max_active_tis_per_dag"),
-    "per_dagrun": (
-        "B(task_id='t', bash_command='true', max_active_tis_per_dagrun=1)",
-        "t",
-        "max_active_tis_per_dagrun",
-    ),
+    "per_dag": ("B(task_id='t', bash_command='true', max_active_tis_per_dag=0)", "t", "max_active_tis_per_dag"),
     "outlets": ("B(task_id='t', bash_command='true', outlets=[Asset('a')])", "t", "outlets"),
     "inlets": ("B(task_id='t', bash_command='true', inlets=[Asset('a')])", "t", "inlets"),
     "deferrable": (
@@ -81,7 +74,7 @@ FINE = {
     "BashSensor(task_id='t', bash_command='true', mode='reschedule')",
     "priority": "B(task_id='t', bash_command='true', priority_weight=5, weight_rule='upstream', queue='q')",
     "email": "B(task_id='t', bash_command='true', email_on_failure=False)",
-    "default_pool": "B(task_id='t', bash_command='true', pool='default_pool', pool_slots=1)",
+    "limits": "B(task_id='t', bash_command='true', pool='p', pool_slots=2, max_active_tis_per_dag=1)",
 }
 
 

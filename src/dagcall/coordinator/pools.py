@@ -1,0 +1,105 @@
+"""Pools: kept in the store, bound through `limits`, shown with what they hold now.
+
+Authoritative for which pools exist and how many slots they have. `default_pool` exists always, with the slots that
+Airflow is configured to give it; it limits nothing until somebody changes it, or `[dagcall] inherit_airflow_limits`
+brings Airflow's configured limits in. A change binds at once: who has slots keeps them, and who waits for slots that
+can never be had any more fails with the reason.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Protocol
+
+import msgspec
+
+from dagcall.coordinator.api import PoolStatus, RunView
+from dagcall.coordinator.limits import Holder, Limits
+from dagcall.journal.store import Put, Remove, Store
+from dagcall.model.pool import DEFAULT_POOL, Pool
+
+KIND = "pool"
+AIRFLOWS_DESCRIPTION = "Default pool"
+"""What Airflow's `add_default_pool_if_not_exists` calls it."""
+
+_COUNTED = ("running", "queued", "scheduled", "deferred")
+
+
+class Occupant(Holder, Protocol):
+    """A run, as far as pools concern it."""
+
+    @property
+    def run(self) -> RunView: ...
+    @property
+    def is_held(self) -> bool:
+        """It has not begun: `max_active_runs`."""
+        ...
+
+
+class Pools:
+    """Implements `api.PoolsView`."""
+
+    def __init__(
+        self, store: Store, limits: Limits, occupants: Callable[[], Iterable[Occupant]], now: Callable[[], float]
+    ) -> None:
+        self._store = store
+        self._limits = limits
+        self._occupants = occupants
+        self._now = now
+        self._default = limits.pools[DEFAULT_POOL]
+        self._numbers: dict[str, int] = {}
+        self._parallelism: int | None = None
+        self._changing = asyncio.Lock()
+
+    async def load(self, settings: Mapping[str, Any]) -> None:
+        """Read them from the store. `settings`: Airflow's, see `airflow_bridge.settings.for_coordinator`."""
+        inherits = bool(settings.get("inherits_airflow_limits", False))
+        slots = int(settings.get("default_pool_slots", self._default.slots))
+        self._default = Pool(DEFAULT_POOL, slots, AIRFLOWS_DESCRIPTION, is_binding=inherits)
+        self._parallelism = int(settings["parallelism"]) if inherits else None
+        items = await self._store.items(KIND)
+        self._numbers = {item.key: item.number for item in items}
+        self._bind([msgspec.json.decode(item.value, type=Pool) for item in items])
+
+    def find(self, name: str) -> PoolStatus | None:
+        return next((status for status in self.all() if status.pool.name == name), None)
+
+    def all(self) -> list[PoolStatus]:
+        counts = {name: dict.fromkeys(_COUNTED, 0) for name in self._limits.pools}
+        for occupant in self._occupants():
+            for instance in () if occupant.is_held else occupant.run.machine.instances():
+                taken = counts.get(instance.task.pool)
+                if taken is not None and instance.state.value in taken:
+                    taken[instance.state.value] += instance.task.pool_slots
+        return [
+            PoolStatus(pool, self._numbers.get(name, 0), **counts[name]) for name, pool in self._limits.pools.items()
+        ]
+
+    async def put(self, pool: Pool, *, only_new: bool = False) -> PoolStatus:
+        """Create or change. Raises `ItemExists` when it exists and is to be new."""
+        async with self._changing:
+            (number,) = await self._store.write(
+                Put(KIND, pool.name, msgspec.json.encode(pool), self._now(), only_new=only_new)
+            )
+            self._numbers[pool.name] = number
+            self._bind([*self._written(pool.name), pool])
+        found = self.find(pool.name)
+        assert found is not None
+        return found
+
+    async def remove(self, name: str) -> bool:
+        async with self._changing:
+            if name == DEFAULT_POOL or name not in self._limits.pools:
+                return False
+            await self._store.write(Remove(KIND, name))
+            self._numbers.pop(name, None)
+            self._bind(self._written(name))
+        return True
+
+    def _written(self, but: str) -> list[Pool]:
+        """Those that are in the store, except one."""
+        return [pool for name, pool in self._limits.pools.items() if name in self._numbers and name != but]
+
+    def _bind(self, written: list[Pool]) -> None:
+        pools = {DEFAULT_POOL: self._default} | {pool.name: replace(pool, is_binding=True) for pool in written}
+        self._limits.set(pools, self._parallelism, self._occupants())
