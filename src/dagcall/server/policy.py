@@ -21,11 +21,9 @@ class Permission(StrEnum):
     TASK_READ = "task:read"
     XCOM_READ = "xcom:read"
     LOG_READ = "log:read"
+    POOL_READ = "pool:read"
+    POOL_EDIT = "pool:edit"
     IMPORT_ERROR_READ = "import-error:read"
-    VARIABLE_READ = "variable:read"
-    VARIABLE_EDIT = "variable:edit"
-    CONNECTION_READ = "connection:read"
-    CONNECTION_EDIT = "connection:edit"
 
 
 @dataclass(frozen=True)

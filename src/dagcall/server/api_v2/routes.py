@@ -1,15 +1,14 @@
 """Airflow's routes that exist here, in the table's form. Longer paths before shorter ones with a free last part."""
 
 from dagcall.server.api_v2 import (
-    connections,
     dag_runs,
     dags,
     import_errors,
     logs,
     monitor,
+    pools,
     task_instances,
     tasks,
-    variables,
     wait,
     xcoms,
 )
@@ -71,7 +70,6 @@ def _change(
     tag: str,
     body: Schema | None,
     *parameters: Parameter,
-    needs_dags: bool = True,
 ) -> Route:
     return Route(
         method,
@@ -80,7 +78,6 @@ def _change(
         handler,
         summary,
         f"Airflow: {tag}",
-        needs_dags=needs_dags,
         parameters=parameters,
         body=body,
         answers={
@@ -106,31 +103,17 @@ _TRIGGER_BODY: Schema = {
     },
 }
 
-_VARIABLE_BODY: Schema = {
+_POOL = "/api/v2/pools/{pool_name:path}"
+_POOL_BODY: Schema = {
     "type": "object",
-    "required": ["key", "value"],
-    "properties": {"key": {"type": "string"}, "value": {}, "description": {"type": ["string", "null"]}},
-}
-
-_CONNECTION_BODY: Schema = {
-    "type": "object",
-    "required": ["connection_id", "conn_type"],
+    "required": ["name", "slots"],
     "properties": {
-        "connection_id": {"type": "string"},
-        "conn_type": {"type": "string"},
-        **{name: {"type": ["string", "null"]} for name in ("description", "host", "login", "schema", "password")},
-        "port": {"type": ["integer", "null"]},
-        "extra": {"type": ["string", "null"], "description": "A JSON object, as text."},
+        "name": {"type": "string"},
+        "slots": {"type": "integer", "minimum": -1},
+        "description": {"type": ["string", "null"]},
+        "include_deferred": {"type": "boolean"},
     },
 }
-
-UPDATE_MASK = Parameter("update_mask", "Change only this field; repeatable.")
-
-
-_VARIABLES = "/api/v2/variables"
-_VARIABLE = _VARIABLES + "/{variable_key:path}"
-_CONNECTIONS = "/api/v2/connections"
-_CONNECTION = _CONNECTIONS + "/{connection_id}"
 
 AIRFLOW_ROUTES: tuple[Route, ...] = (
     _get("/api/v2/version", Permission.NONE, monitor.version, "Airflow's version", "monitoring", needs_dags=False),
@@ -155,6 +138,29 @@ AIRFLOW_ROUTES: tuple[Route, ...] = (
         "import errors",
         needs_dags=False,
     ),
+    _get(
+        "/api/v2/pools",
+        Permission.POOL_READ,
+        pools.list_pools,
+        "Pools, and how much of them is taken",
+        "pools",
+        *PAGE,
+        Parameter("pool_name_pattern", "Part of the name; `%` any text, `_` any character, `a|b` either."),
+        needs_dags=False,
+    ),
+    _change("POST", "/api/v2/pools", Permission.POOL_EDIT, pools.post_pool, "Create a pool", "pools", _POOL_BODY),
+    _get(_POOL, Permission.POOL_READ, pools.get_pool, "One pool", "pools", needs_dags=False),
+    _change(
+        "PATCH",
+        _POOL,
+        Permission.POOL_EDIT,
+        pools.patch_pool,
+        "Change a pool: binds at once",
+        "pools",
+        {**_POOL_BODY, "required": []},
+        Parameter("update_mask", "Change only this field; repeatable."),
+    ),
+    _change("DELETE", _POOL, Permission.POOL_EDIT, pools.delete_pool, "Delete a pool", "pools", None),
     _get(
         "/api/v2/dags",
         Permission.DAG_READ,
@@ -282,103 +288,5 @@ AIRFLOW_ROUTES: tuple[Route, ...] = (
         task_instances.get_mapped,
         "One instance of a mapped task",
         "task instances",
-    ),
-    _get(
-        _VARIABLES,
-        Permission.VARIABLE_READ,
-        variables.list_variables,
-        "Variables; values under sensitive names are hidden",
-        "variables",
-        *PAGE,
-        Parameter("variable_key_pattern", "Part of the key."),
-        needs_dags=False,
-    ),
-    _change(
-        "POST",
-        _VARIABLES,
-        Permission.VARIABLE_EDIT,
-        variables.post_variable,
-        "Create a Variable",
-        "variables",
-        _VARIABLE_BODY,
-        needs_dags=False,
-    ),
-    _get(
-        _VARIABLE,
-        Permission.VARIABLE_READ,
-        variables.get_variable,
-        "One Variable",
-        "variables",
-        needs_dags=False,
-    ),
-    _change(
-        "PATCH",
-        _VARIABLE,
-        Permission.VARIABLE_EDIT,
-        variables.patch_variable,
-        "Change a Variable",
-        "variables",
-        _VARIABLE_BODY,
-        UPDATE_MASK,
-        needs_dags=False,
-    ),
-    _change(
-        "DELETE",
-        _VARIABLE,
-        Permission.VARIABLE_EDIT,
-        variables.delete_variable,
-        "Remove a Variable",
-        "variables",
-        None,
-        needs_dags=False,
-    ),
-    _get(
-        _CONNECTIONS,
-        Permission.CONNECTION_READ,
-        connections.list_connections,
-        "Connections; values under sensitive names are hidden",
-        "connections",
-        *PAGE,
-        Parameter("connection_id_pattern", "Part of the id."),
-        needs_dags=False,
-    ),
-    _change(
-        "POST",
-        _CONNECTIONS,
-        Permission.CONNECTION_EDIT,
-        connections.post_connection,
-        "Create a Connection",
-        "connections",
-        _CONNECTION_BODY,
-        needs_dags=False,
-    ),
-    _get(
-        _CONNECTION,
-        Permission.CONNECTION_READ,
-        connections.get_connection,
-        "One Connection",
-        "connections",
-        needs_dags=False,
-    ),
-    _change(
-        "PATCH",
-        _CONNECTION,
-        Permission.CONNECTION_EDIT,
-        connections.patch_connection,
-        "Change a Connection",
-        "connections",
-        _CONNECTION_BODY,
-        UPDATE_MASK,
-        needs_dags=False,
-    ),
-    _change(
-        "DELETE",
-        _CONNECTION,
-        Permission.CONNECTION_EDIT,
-        connections.delete_connection,
-        "Remove a Connection",
-        "connections",
-        None,
-        needs_dags=False,
     ),
 )

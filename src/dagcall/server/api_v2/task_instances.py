@@ -184,7 +184,7 @@ def _document(context: Context, view: RunView, instance: TaskInstance) -> dict[s
         "pool": task.pool,
         "pool_slots": task.pool_slots,
         "queue": task.queue,
-        "priority_weight": task.priority_weight,
+        "priority_weight": task.effective_weight,
         "operator": task.operator,
         "operator_name": task.operator,
         "queued_when": iso_or_none(instance.queued_at),
