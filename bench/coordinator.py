@@ -53,7 +53,7 @@ class Instantly:
         self._codes = codes
         self._soon: Callable[..., object] = lambda *_: None
 
-    async def start(self) -> dict[str, object]:
+    async def start(self, answer: object) -> dict[str, object]:
         self._soon = asyncio.get_running_loop().call_soon
         return {"base_log_folder": "/logs"}
 

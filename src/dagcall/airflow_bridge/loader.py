@@ -3,7 +3,7 @@
 The version of a file is a digest of all it depends on under the folder: itself, helper modules (those that only its
 functions import included), template files that are read at parse time, data files, and the listings of folders it
 looked into (DAG factories). An audit hook sees them all, whatever way they are opened; asking `sys.modules` alone would
-miss templates and data files. What a file looked like is noted *before* it is read: should it change in between, the
+miss templates and data files. Variables and Connections that it asked for count too. What a file looked like is noted *before* it is read: should it change in between, the
 note is too old, the change is noticed, and the file is parsed again; noted afterwards, old code would pass for new.
 """
 
@@ -77,9 +77,10 @@ class ReadTracker:
             self.note(absolute)
 
 
-def parse_file(folder: str, path: str, *, keep: bool = False) -> ParsedFile:
+def parse_file(folder: str, path: str, seen: dict[str, str], *, keep: bool = False) -> ParsedFile:
     """Parse `path`, below `folder`. What the file does wrong is in `errors`; nothing is raised for it.
 
+    `seen`: where it is noted what the file asks for while it is parsed, and what that looked like.
     With `keep`, the sources stay as they were read, for what this process and its children import later.
     """
     from airflow.dag_processing.dagbag import BundleDagBag
@@ -113,7 +114,8 @@ def parse_file(folder: str, path: str, *, keep: bool = False) -> ParsedFile:
     tracker.active = False
     if keep:
         sources.freeze(tracker.marks)
-    dependencies = [Dependency(name, tracker.marks[name]) for name in sorted(tracker.marks)]
+    marks = tracker.marks | seen
+    dependencies = [Dependency(name, marks[name]) for name in sorted(marks)]
     return ParsedFile(dags, errors, dependencies, version_of(dependencies, folder), time.monotonic() - begun)
 
 
@@ -134,7 +136,8 @@ def version_of(dependencies: list[Dependency], folder: str) -> str:
     """One name for the content of all dependencies."""
     digest = hashlib.sha256()
     for dependency in dependencies:
-        digest.update(f"{os.path.relpath(dependency.path, folder)}\0{dependency.mark}\n".encode())
+        name = os.path.relpath(dependency.path, folder) if os.path.isabs(dependency.path) else dependency.path
+        digest.update(f"{name}\0{dependency.mark}\n".encode())
     return digest.hexdigest()[:16]
 
 

@@ -62,7 +62,8 @@ class AirflowRuntime:
         from airflow.sdk.execution_time import task_runner
 
         from dagcall.airflow_bridge import memo, tasklog, virtualenv
-        from dagcall.airflow_bridge.comms import ParseTimeComms, keep_returned_value
+        from dagcall.airflow_bridge.answers import xcoms
+        from dagcall.airflow_bridge.comms import ParseTimeComms
         from dagcall.airflow_bridge.settings import for_coordinator, forget_secrets
 
         self._folder = folder
@@ -70,8 +71,8 @@ class AirflowRuntime:
         config["memoised"] = memo.install()
         virtualenv.install()
         task_runner.SUPERVISOR_COMMS = ParseTimeComms()  # type: ignore[assignment]
-        _mark_expanding()
-        keep_returned_value()
+        xcoms.mark_expanding()
+        xcoms.keep_returned_value()
         _block_orm()
         forget_secrets()
         tasklog.silence()
@@ -94,11 +95,16 @@ class AirflowRuntime:
         safe_mode = conf.getboolean("core", "dag_discovery_safe_mode", fallback=True)
         return sorted(get_importer_registry().list_dag_files(self._folder, safe_mode=safe_mode))
 
-    def load(self, ident: int, path: str, *, keep: bool) -> Loaded:
+    def load(self, ident: int, path: str, *, keep: bool, channel: Channel) -> Loaded:
+        from airflow.sdk.execution_time import task_runner
+
+        from dagcall.airflow_bridge.comms import ParseTimeComms
         from dagcall.airflow_bridge.compile import compile_dag
         from dagcall.airflow_bridge.loader import parse_file
 
-        parsed = parse_file(self._folder, path, keep=keep)
+        comms = ParseTimeComms(channel)
+        task_runner.SUPERVISOR_COMMS = comms  # type: ignore[assignment]
+        parsed = parse_file(self._folder, path, comms.seen, keep=keep)
         relative = os.path.relpath(path, self._folder)
         plans: list[bytes] = []
         errors = list(parsed.errors)
@@ -183,7 +189,8 @@ class AirflowRuntime:
         from airflow.sdk.definitions._internal.contextmanager import _CURRENT_CONTEXT
         from structlog.contextvars import bind_contextvars
 
-        from dagcall.airflow_bridge.comms import Outgoing, WorkerComms
+        from dagcall.airflow_bridge.comms import WorkerComms
+        from dagcall.airflow_bridge.conversation import Outgoing
 
         assert self._channel is not None
         runner = self._task_runner
@@ -407,24 +414,6 @@ def _encode_unknown(value: Any) -> Any:
     from dagcall.airflow_bridge.plain import plain
 
     return plain(value)
-
-
-def _mark_expanding() -> None:
-    """Tell the comms when the arguments of a mapped task are resolved, and only then."""
-    from airflow.sdk.definitions.mappedoperator import MappedOperator
-    from airflow.sdk.execution_time import task_runner
-
-    stock = MappedOperator._expand_mapped_kwargs
-
-    def expand(self: Any, context: Any) -> Any:
-        comms: Any = task_runner.SUPERVISOR_COMMS
-        comms.expanding = True
-        try:
-            return stock(self, context)
-        finally:
-            comms.expanding = False
-
-    MappedOperator._expand_mapped_kwargs = expand  # type: ignore[method-assign]
 
 
 def _block_orm() -> None:

@@ -31,7 +31,26 @@ def for_coordinator() -> dict[str, Any]:
         "parallelism": conf.getint("core", "parallelism"),
         "maximum_page_limit": conf.getint("api", "maximum_page_limit"),
         "fallback_page_limit": conf.getint("api", "fallback_page_limit"),
+        "fernet_key": _fernet_key(),
+        "sensitive_names": _sensitive_names(),
     }
+
+
+def _fernet_key() -> str:
+    """By Airflow's own configuration: to the Task SDK's, the default of this setting is a template."""
+    from airflow.configuration import conf as core_conf
+
+    return core_conf.get("core", "fernet_key", fallback="") or ""
+
+
+def _sensitive_names() -> list[str]:
+    """Parts of names whose values Airflow does not show; none where the author switched that off."""
+    from airflow.sdk._shared.secrets_masker import _secrets_masker
+
+    if not conf.getboolean("core", "hide_sensitive_var_conn_fields"):
+        return []
+    masker = _secrets_masker()
+    return sorted(masker.sensitive_variables_fields)
 
 
 def inherits_airflow_limits() -> bool:

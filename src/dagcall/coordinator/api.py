@@ -7,6 +7,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from dagcall.coordinator.kept import Kept
 from dagcall.core.machine import RunMachine
 from dagcall.journal.base import HeadQuery
 from dagcall.model.commands import Outcome
@@ -168,6 +169,11 @@ class CoordinatorView(Protocol):
     @property
     def settings(self) -> dict[str, Any]:
         """Airflow's settings as plain data: airflow_version, base_log_folder, maximum_page_limit, dagcall, ..."""
+        ...
+
+    @property
+    def kept(self) -> Kept:
+        """What belongs to no run: Variables, Connections, ..."""
         ...
 
     @property

@@ -100,6 +100,10 @@ class Catalog:
                 raise _broken(dag_id, file)
         raise DagNotFound(dag_id=dag_id)
 
+    def depends_on(self, name: str) -> bool:
+        """Some file has read or asked for this while it was parsed."""
+        return any(name in file.watched for file in self._files.values())
+
     async def refresh(self, changed: Iterable[str] | None = None) -> None:
         """`look`, and wait until all that is to be parsed has been parsed."""
         await self.look(changed)

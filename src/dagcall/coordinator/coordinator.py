@@ -15,13 +15,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dagcall.coordinator import questions
+from dagcall.coordinator import questions, stored_questions
 from dagcall.coordinator.admission import Admission, AdmissionSettings
 from dagcall.coordinator.api import CallRequest
 from dagcall.coordinator.awaits import Awaits
 from dagcall.coordinator.catalog import Catalog, Served
+from dagcall.coordinator.cipher import Cipher
 from dagcall.coordinator.clock import Clock, SystemClock
 from dagcall.coordinator.driver import Driver, Surroundings
+from dagcall.coordinator.kept import Kept, keep
 from dagcall.coordinator.limits import Limits
 from dagcall.coordinator.pools import Pools
 from dagcall.coordinator.recovery import rebuild
@@ -80,6 +82,8 @@ class Coordinator:
         self.catalog = Catalog(settings.folder, workers, self._clock.now, self._release)
         self.settings: dict[str, Any] = {}
         self.awaits = Awaits(self._clock)
+        self.kept: Kept
+        """From `start` on."""
         self._admission = Admission(settings.admission)
         self._drivers: dict[RunKey, Driver] = {}
         self._codes_in_use: dict[int, tuple[Code, int]] = {}
@@ -104,7 +108,11 @@ class Coordinator:
     async def start(self) -> None:
         """Open the journal, start Airflow's processes. DAG files are parsed by `load`."""
         epoch = await self._journal.open()
-        self.settings = dict(await self._workers.start())
+        self.settings = dict(await self._workers.start(self._answer_parsing))
+        # Taken out at once: what is left is shown to others.
+        cipher = Cipher(str(self.settings.pop("fernet_key", "")))
+        self.kept = keep(self._journal.store, cipher, self._clock.now, self._look_again)
+        await self.kept.task_states.drop_expired()
         await self.pools.load(self.settings)
         self._run_id_pattern = re.compile(str(self.settings.get("allowed_run_id_pattern", r"^[A-Za-z0-9_.~:+-]+$")))
         self._around = Surroundings(
@@ -120,6 +128,18 @@ class Coordinator:
             on_answered=self._on_answered,
             on_ended=self._on_ended,
         )
+
+    def _look_again(self, name: str) -> None:
+        """Something that DAG files may have asked for while they were parsed is another one now."""
+        if self._settings.watch and self.catalog.depends_on(name):
+            looking = asyncio.create_task(self.catalog.look({name}), name=f"dagcall-look {name}")
+            self._tasks.append(looking)
+            looking.add_done_callback(self._looked)
+
+    def _looked(self, looking: "asyncio.Task[None]") -> None:
+        self._tasks.remove(looking)
+        if not looking.cancelled() and (error := looking.exception()) is not None:
+            log.warning("the DAG files could not be looked at again: %s", error)
 
     async def load(self) -> None:
         """Parse the folder, take up unfinished runs, follow changes."""
@@ -376,7 +396,15 @@ class Coordinator:
     def _log_path_of(self, run: Run, command: StartAttempt | Await) -> str:
         return self.log_path(run.key, command.task_id, command.map_index, command.try_number)
 
+    async def _answer_parsing(self, ask: Ask) -> object:
+        """What a DAG file asks while it is parsed."""
+        if ask.what not in stored_questions.ASKED_WHILE_PARSING:
+            raise LookupError(f"{ask.what!r} cannot be asked while a DAG file is parsed")
+        return await stored_questions.answer(self.kept, stored_questions.NO_RUN, ask.what, ask.args)
+
     def _answer_question(self, run: Run, ask: Ask) -> "asyncio.Future[object] | object":
+        if ask.what in stored_questions.QUESTIONS:
+            return asyncio.ensure_future(stored_questions.answer(self.kept, run.key, ask.what, ask.args))
         try:
             keys = questions.run_of(ask.what, ask.args)
         except LookupError as error:

@@ -24,6 +24,10 @@ class Permission(StrEnum):
     POOL_READ = "pool:read"
     POOL_EDIT = "pool:edit"
     IMPORT_ERROR_READ = "import-error:read"
+    VARIABLE_READ = "variable:read"
+    VARIABLE_EDIT = "variable:edit"
+    CONNECTION_READ = "connection:read"
+    CONNECTION_EDIT = "connection:edit"
 
 
 @dataclass(frozen=True)

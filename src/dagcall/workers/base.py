@@ -8,6 +8,7 @@ Guarantees, on which the coordinator's promises rest:
 - All calls and call-backs are on the event loop; no method blocks it.
 """
 
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from dagcall.model.ids import RunKey
@@ -73,8 +74,10 @@ class Job(Protocol):
 class Workers(Protocol):
     """The elastic set of workers."""
 
-    async def start(self) -> dict[str, object]:
-        """Returns Airflow's settings as plain data, see `airflow_bridge.settings.for_coordinator`."""
+    async def start(self, answer: "Callable[[Ask], Awaitable[object]]") -> dict[str, object]:
+        """Returns Airflow's settings as plain data, see `airflow_bridge.settings.for_coordinator`.
+
+        `answer`: what a DAG file asks while it is parsed; raises DagcallError or LookupError with what it will see."""
 
     async def stop(self) -> None:
         """End every process."""

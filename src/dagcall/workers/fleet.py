@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,7 @@ from dagcall.model.plan import DagPlan
 from dagcall.workers import processes
 from dagcall.workers.connection import Connection, Gate
 from dagcall.workers.frames import (
+    Ask,
     Dependency,
     Exited,
     Files,
@@ -37,6 +38,7 @@ from dagcall.workers.frames import (
     ListFiles,
     Loaded,
     Ready,
+    Reply,
 )
 
 log = logging.getLogger("dagcall.workers")
@@ -121,6 +123,9 @@ class Fleet:
         self._restart: asyncio.Task[None] | None = None
         self._exit_watchers: dict[int, Callable[[int], None]] = {}
         self._load_limit: float | None = LOAD_LIMIT
+        self.answer: Callable[[Ask], Awaitable[object]] = _no_answer
+        """Answers what a DAG file asks while it is parsed; raises with the sentence that it will see."""
+        self._answering: set[asyncio.Task[None]] = set()
 
     async def start(self) -> dict[str, Any]:
         """Start the side process and the root zygote. Raises Unavailable when Airflow cannot be imported."""
@@ -341,7 +346,13 @@ class Fleet:
             delay = min(30.0, delay * 2 or 0.5)
 
     def _on_loading_frame(self, ident: int, expected: _Expected, frame: FromProcess) -> None:
-        if not isinstance(frame, Loaded) or expected.answer.done() or expected.connection is None:
+        if expected.answer.done() or expected.connection is None:
+            return
+        if isinstance(frame, Ask):
+            answering = asyncio.get_running_loop().create_task(self._reply(expected.connection, frame))
+            self._answering.add(answering)
+            answering.add_done_callback(self._answering.discard)
+        if not isinstance(frame, Loaded):
             return
         loaded = LoadedFile.from_frame(frame)
         if expected.role == "loader":
@@ -353,6 +364,12 @@ class Fleet:
         connection.on_frame = lambda frame: self._on_zygote_frame(zygote, frame)
         connection.on_lost = lambda: self._on_zygote_lost(zygote)
         expected.answer.set_result(zygote)
+
+    async def _reply(self, connection: Connection, ask: Ask) -> None:
+        try:
+            connection.send(Reply(ask.number, await self.answer(ask), None))
+        except Exception as error:
+            connection.send(Reply(ask.number, None, str(error)))
 
     def _on_zygote_frame(self, zygote: FileZygote, frame: FromProcess) -> None:
         if not isinstance(frame, Exited):
@@ -389,6 +406,10 @@ class Fleet:
 
     def _unloadable(self, path: str, reason: str, seconds: float) -> LoadedFile:
         return LoadedFile(path, "", {}, [(os.path.relpath(path, self._folder), reason)], [], seconds)
+
+
+async def _no_answer(ask: Ask) -> object:
+    raise LookupError("nobody answers questions here")
 
 
 def _ending(status: int) -> str:

@@ -5,8 +5,8 @@ values (conf, XComs, plain results) are opaque bytes to the coordinator. Every p
 coordinator and says `Hello` first; a wrong token or protocol version ends the connection.
 
     root zygote   Hello, Ready                 <- ListFiles, ForkLoader, ForkZygote  -> Files, Exited
-    loader        Hello, Loaded, (ends)
-    file zygote   Hello, Loaded                <- ForkWorker                      -> Exited
+    loader        Hello, Ask*, Loaded, (ends)  <- Reply*
+    file zygote   Hello, Ask*, Loaded          <- Reply*, ForkWorker              -> Exited
     worker        Hello                        <- Start, Reply                    -> Pushed*, Ask*, Ended, Idle
 
 A worker owes exactly one `Ended` and then one `Idle` for each `Start`; both carry the attempt and its epoch, so that
@@ -86,7 +86,8 @@ class Exited(Frame, frozen=True, array_like=True, tag=True):
 
 
 class Dependency(Frame, frozen=True, array_like=True, tag=True):
-    """A file or directory that the DAG file read while it was parsed, and what it looked like then."""
+    """A file or directory that the DAG file read while it was parsed, and what it looked like then; or what it asked
+    for (`variable:KEY`, `connection:ID`)."""
 
     path: str
     mark: str
@@ -206,7 +207,8 @@ class Idle(Frame, frozen=True, array_like=True, tag=True):
 
 
 class Ask(Frame, frozen=True, array_like=True, tag=True):
-    """A question of running code. `what` names it, `args` are its arguments; see `coordinator.questions`."""
+    """A question of running code. `what` names it, `args` are its arguments; see `coordinator.questions`. While a file
+    is parsed there is no attempt: 0."""
 
     attempt: int
     epoch: int

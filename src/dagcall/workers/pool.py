@@ -18,6 +18,7 @@ import contextlib
 import heapq
 import itertools
 import os
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -28,7 +29,7 @@ from dagcall.workers.base import Code, Job
 from dagcall.workers.connection import Connection
 from dagcall.workers.demand import CpuDemand
 from dagcall.workers.fleet import FileZygote, Fleet, LoadedFile
-from dagcall.workers.frames import Dependency, Idle
+from dagcall.workers.frames import Ask, Dependency, Idle
 from dagcall.workers.worker import State, Worker
 
 SPAWN_AFTER = 0.001
@@ -113,7 +114,8 @@ class WorkerPool:
         self._alive = 0
         self._last_end = 0.0
 
-    async def start(self) -> dict[str, object]:
+    async def start(self, answer: Callable[[Ask], Awaitable[object]]) -> dict[str, object]:
+        self._fleet.answer = answer
         config = await self._fleet.start()
         self._housekeeper = asyncio.get_running_loop().create_task(self._keep_house(), name="dagcall-housekeeper")
         return config

@@ -65,7 +65,7 @@ class Zygote:
 
     def _serve_file(self, ident: int, path: str) -> None:
         channel = self._connect("zygote", ident)
-        loaded = self._runtime.load(ident, path, keep=True)
+        loaded = self._runtime.load(ident, path, keep=True, channel=channel)
         gc.collect()
         gc.freeze()
         channel.send(loaded)
@@ -73,7 +73,7 @@ class Zygote:
 
     def _load_only(self, ident: int, path: str) -> None:
         channel = self._connect("loader", ident)
-        channel.send(self._runtime.load(ident, path, keep=False))
+        channel.send(self._runtime.load(ident, path, keep=False, channel=channel))
 
     def _connect(self, role: str, ident: int) -> Channel:
         self._channel = Channel(self._socket_path, self._token, role, ident)

@@ -316,8 +316,6 @@ def {name}():
 @pytest.mark.parametrize(
     ("name", "code", "sentence"),
     [
-        ("sets_variable", "Variable.set('a', 'b')", "PutVariable is not supported by dagcall yet"),
-        ("deletes_variable", "Variable.delete('a')", "DeleteVariable is not supported by dagcall yet"),
         (
             "triggers",
             "from airflow.sdk.execution_time import task_runner as r, comms as c; "

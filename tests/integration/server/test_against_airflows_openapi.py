@@ -51,6 +51,8 @@ async def http(coordinator: ScriptedCoordinator) -> AsyncIterator[httpx.AsyncCli
     transport = httpx.ASGITransport(create_app(coordinator, ServerSettings()))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         await client.post("/call/mapped?run_id=r", json={"n": 1})
+        await client.post("/api/v2/variables", json={"key": "v", "value": 1})
+        await client.post("/api/v2/connections", json={"connection_id": "c", "conn_type": "http", "port": 1})
         yield client
 
 
@@ -87,6 +89,10 @@ def test_route_is_airflows(stock: dict[str, Any], route: Route) -> None:
         (f"{TASKS}/make/xcomEntries/return_value", "XComResponseNative"),
         (f"{TASKS}/make/xcomEntries/return_value?stringify=true", "XComResponseString"),
         (f"{TASKS}/make/logs/1", "TaskInstancesLogResponse"),
+        ("/api/v2/variables", "VariableCollectionResponse"),
+        ("/api/v2/variables/v", "VariableResponse"),
+        ("/api/v2/connections", "ConnectionCollectionResponse"),
+        ("/api/v2/connections/c", "ConnectionResponse"),
     ],
 )
 async def test_body_is_airflows(stock: dict[str, Any], http: httpx.AsyncClient, path: str, schema: str) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 import msgspec
 
 from dagcall.coordinator.api import CallRequest, ImportErrorInfo, Timing
+from dagcall.coordinator.cipher import Cipher
+from dagcall.coordinator.kept import keep
 from dagcall.coordinator.limits import Limits
 from dagcall.coordinator.pools import Pools
 from dagcall.core.machine import RunMachine
@@ -206,9 +208,11 @@ class ScriptedCoordinator:
             "airflow_version": "3.3.2",
             "maximum_page_limit": 100,
             "fallback_page_limit": 50,
+            "sensitive_names": ["password", "secret"],
         }
         self.is_stopping = False
         self.journal = MemoryJournal()
+        self.kept = keep(self.journal.store, Cipher(), self.tick, lambda name: None)
         self.pools = Pools(self.journal.store, Limits(), list, self.tick)
         self.work: dict[str, Work] = {}
         self.refusal: Problem | None = None

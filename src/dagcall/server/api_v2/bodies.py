@@ -44,7 +44,7 @@ _TRIGGER_FIELDS = (
 
 
 async def read_trigger(request: Request, limit: int) -> Trigger:
-    body = await read_fields(request, limit, _TRIGGER_FIELDS)
+    body = await read_object(request, limit, _TRIGGER_FIELDS)
     if "logical_date" not in body:
         raise invalid("body", "logical_date", "missing", "Field required", body)
     for name in ("data_interval_start", "data_interval_end", "partition_key"):
@@ -54,25 +54,25 @@ async def read_trigger(request: Request, limit: int) -> Trigger:
     if not isinstance(conf, dict | None):
         raise invalid("body", "conf", "dict_type", "Input should be a valid dictionary", conf)
     return Trigger(
-        dag_run_id=text_of(body, "dag_run_id"),
+        dag_run_id=optional_text(body, "dag_run_id"),
         logical_date=_time(body, "logical_date", aware=True),
         run_after=_time(body, "run_after", aware=False),
-        note=text_of(body, "note"),
+        note=optional_text(body, "note"),
         conf=conf or {},
     )
 
 
 async def read_patch(request: Request, limit: int) -> Patch:
-    body = await read_fields(request, limit, ("state", "note"))
-    state = text_of(body, "state")
+    body = await read_object(request, limit, ("state", "note"))
+    state = optional_text(body, "state")
     if state not in (None, "queued", "success", "failed"):
         raise invalid("body", "state", "enum", "Input should be 'queued', 'success' or 'failed'", state)
-    text_of(body, "note")
+    optional_text(body, "note")
     return Patch(state, "note" in body)
 
 
-async def read_fields(request: Request, limit: int, known: tuple[str, ...]) -> dict[str, Any]:
-    """A JSON object with no other fields than these."""
+async def read_object(request: Request, limit: int, known: tuple[str, ...]) -> dict[str, Any]:
+    """A body that is an object with no fields but the known ones."""
     raw = await read_body(request, limit)
     if not raw:
         raise AirflowError(422, [{"type": "missing", "loc": ["body"], "msg": "Field required", "input": None}])
@@ -86,15 +86,33 @@ async def read_fields(request: Request, limit: int, known: tuple[str, ...]) -> d
     return body
 
 
-def text_of(body: dict[str, Any], name: str) -> str | None:
+def optional_text(body: dict[str, Any], name: str) -> str | None:
     value = body.get(name)
     if not isinstance(value, str | None):
         raise invalid("body", name, "string_type", "Input should be a valid string", value)
     return value
 
 
+def required_text(body: dict[str, Any], name: str, longest: int | None = None) -> str:
+    if name not in body:
+        raise invalid("body", name, "missing", "Field required", body)
+    value = body[name]
+    if not isinstance(value, str):
+        raise invalid("body", name, "string_type", "Input should be a valid string", value)
+    if longest is not None and len(value) > longest:
+        raise invalid("body", name, "string_too_long", f"String should have at most {longest} characters", value)
+    return value
+
+
+def refuse_team(body: dict[str, Any]) -> None:
+    """There is one team here, as in an Airflow without `[core] multi_team`."""
+    if optional_text(body, "team_name") is not None:
+        message = "Value error, team_name cannot be set when multi_team mode is disabled."
+        raise invalid("body", "team_name", "value_error", message, body["team_name"])
+
+
 def _time(body: dict[str, Any], name: str, *, aware: bool) -> float | None:
-    text = text_of(body, name)
+    text = optional_text(body, name)
     if text is None:
         return None
     try:

@@ -7,10 +7,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dagcall.coordinator.api import PoolStatus
-from dagcall.errors import NotSupported
 from dagcall.journal.store import ItemExists
 from dagcall.model.pool import DEFAULT_POOL, UNLIMITED, Pool
-from dagcall.server.api_v2.bodies import read_fields, text_of
+from dagcall.server.api_v2.bodies import optional_text, read_object, refuse_team, required_text
 from dagcall.server.api_v2.query import PAGING, AirflowQuery, invalid
 from dagcall.server.context import Context
 from dagcall.server.policy import Caller
@@ -40,18 +39,12 @@ async def get_pool(context: Context, request: Request, caller: Caller) -> Respon
 
 
 async def post_pool(context: Context, request: Request, caller: Caller) -> Response:
-    body = await read_fields(
+    body = await read_object(
         request, context.settings.body_limit, ("name", "slots", "description", "include_deferred", "team_name")
     )
-    name = text_of(body, "name")
-    for required in ("name", "slots"):
-        if required not in body:
-            raise invalid("body", required, "missing", "Field required", body)
-    if name is None:
-        raise invalid("body", "name", "string_type", "Input should be a valid string", None)
-    if len(name) > _NAME_LENGTH:
-        message = f"String should have at most {_NAME_LENGTH} characters"
-        raise invalid("body", "name", "string_too_long", message, name)
+    name = required_text(body, "name", _NAME_LENGTH)
+    if "slots" not in body:
+        raise invalid("body", "slots", "missing", "Field required", body)
     changed = _changed(Pool(name, 0), body)
     try:
         if name == DEFAULT_POOL:
@@ -71,10 +64,10 @@ async def post_pool(context: Context, request: Request, caller: Caller) -> Respo
 async def patch_pool(context: Context, request: Request, caller: Caller) -> Response:
     name = request.path_params["pool_name"]
     mask = request.query_params.getlist("update_mask")
-    body = await read_fields(
+    body = await read_object(
         request, context.settings.body_limit, ("pool", "slots", "description", "include_deferred", "team_name")
     )
-    if body.get("pool") and text_of(body, "pool") != name:
+    if body.get("pool") and optional_text(body, "pool") != name:
         raise AirflowError(400, "Invalid body, pool name from request body doesn't match uri parameter")
     pool = _find(context, request).pool
     changed = _changed(pool, body if not mask else {key: body[key] for key in mask if key in body})
@@ -122,9 +115,8 @@ def _changed(pool: Pool, body: dict[str, Any]) -> Pool:
     include_deferred = body.get("include_deferred", pool.include_deferred)
     if not isinstance(include_deferred, bool):
         raise invalid("body", "include_deferred", "bool_type", "Input should be a valid boolean", include_deferred)
-    if body.get("team_name") is not None:
-        raise NotSupported("dagcall does not support team_name: it knows no teams.")
-    description = text_of(body, "description") if "description" in body else pool.description
+    refuse_team(body)
+    description = optional_text(body, "description") if "description" in body else pool.description
     return replace(pool, slots=slots, include_deferred=include_deferred, description=description)
 
 

@@ -1,6 +1,7 @@
 """Airflow's routes that exist here, in the table's form. Longer paths before shorter ones with a free last part."""
 
 from dagcall.server.api_v2 import (
+    connections,
     dag_runs,
     dags,
     import_errors,
@@ -9,6 +10,7 @@ from dagcall.server.api_v2 import (
     pools,
     task_instances,
     tasks,
+    variables,
     wait,
     xcoms,
 )
@@ -70,6 +72,7 @@ def _change(
     tag: str,
     body: Schema | None,
     *parameters: Parameter,
+    needs_dags: bool = True,
 ) -> Route:
     return Route(
         method,
@@ -78,6 +81,7 @@ def _change(
         handler,
         summary,
         f"Airflow: {tag}",
+        needs_dags=needs_dags,
         parameters=parameters,
         body=body,
         answers={
@@ -102,6 +106,32 @@ _TRIGGER_BODY: Schema = {
         "run_after": {"type": ["string", "null"], "format": "date-time"},
     },
 }
+
+_VARIABLE_BODY: Schema = {
+    "type": "object",
+    "required": ["key", "value"],
+    "properties": {"key": {"type": "string"}, "value": {}, "description": {"type": ["string", "null"]}},
+}
+
+_CONNECTION_BODY: Schema = {
+    "type": "object",
+    "required": ["connection_id", "conn_type"],
+    "properties": {
+        "connection_id": {"type": "string"},
+        "conn_type": {"type": "string"},
+        **{name: {"type": ["string", "null"]} for name in ("description", "host", "login", "schema", "password")},
+        "port": {"type": ["integer", "null"]},
+        "extra": {"type": ["string", "null"], "description": "A JSON object, as text."},
+    },
+}
+
+UPDATE_MASK = Parameter("update_mask", "Change only this field; repeatable.")
+
+
+_VARIABLES = "/api/v2/variables"
+_VARIABLE = _VARIABLES + "/{variable_key:path}"
+_CONNECTIONS = "/api/v2/connections"
+_CONNECTION = _CONNECTIONS + "/{connection_id}"
 
 _POOL = "/api/v2/pools/{pool_name:path}"
 _POOL_BODY: Schema = {
@@ -158,7 +188,7 @@ AIRFLOW_ROUTES: tuple[Route, ...] = (
         "Change a pool: binds at once",
         "pools",
         {**_POOL_BODY, "required": []},
-        Parameter("update_mask", "Change only this field; repeatable."),
+        UPDATE_MASK,
     ),
     _change("DELETE", _POOL, Permission.POOL_EDIT, pools.delete_pool, "Delete a pool", "pools", None),
     _get(
@@ -288,5 +318,103 @@ AIRFLOW_ROUTES: tuple[Route, ...] = (
         task_instances.get_mapped,
         "One instance of a mapped task",
         "task instances",
+    ),
+    _get(
+        _VARIABLES,
+        Permission.VARIABLE_READ,
+        variables.list_variables,
+        "Variables; values under sensitive names are hidden",
+        "variables",
+        *PAGE,
+        Parameter("variable_key_pattern", "Part of the key."),
+        needs_dags=False,
+    ),
+    _change(
+        "POST",
+        _VARIABLES,
+        Permission.VARIABLE_EDIT,
+        variables.post_variable,
+        "Create a Variable",
+        "variables",
+        _VARIABLE_BODY,
+        needs_dags=False,
+    ),
+    _get(
+        _VARIABLE,
+        Permission.VARIABLE_READ,
+        variables.get_variable,
+        "One Variable",
+        "variables",
+        needs_dags=False,
+    ),
+    _change(
+        "PATCH",
+        _VARIABLE,
+        Permission.VARIABLE_EDIT,
+        variables.patch_variable,
+        "Change a Variable",
+        "variables",
+        _VARIABLE_BODY,
+        UPDATE_MASK,
+        needs_dags=False,
+    ),
+    _change(
+        "DELETE",
+        _VARIABLE,
+        Permission.VARIABLE_EDIT,
+        variables.delete_variable,
+        "Remove a Variable",
+        "variables",
+        None,
+        needs_dags=False,
+    ),
+    _get(
+        _CONNECTIONS,
+        Permission.CONNECTION_READ,
+        connections.list_connections,
+        "Connections; values under sensitive names are hidden",
+        "connections",
+        *PAGE,
+        Parameter("connection_id_pattern", "Part of the id."),
+        needs_dags=False,
+    ),
+    _change(
+        "POST",
+        _CONNECTIONS,
+        Permission.CONNECTION_EDIT,
+        connections.post_connection,
+        "Create a Connection",
+        "connections",
+        _CONNECTION_BODY,
+        needs_dags=False,
+    ),
+    _get(
+        _CONNECTION,
+        Permission.CONNECTION_READ,
+        connections.get_connection,
+        "One Connection",
+        "connections",
+        needs_dags=False,
+    ),
+    _change(
+        "PATCH",
+        _CONNECTION,
+        Permission.CONNECTION_EDIT,
+        connections.patch_connection,
+        "Change a Connection",
+        "connections",
+        _CONNECTION_BODY,
+        UPDATE_MASK,
+        needs_dags=False,
+    ),
+    _change(
+        "DELETE",
+        _CONNECTION,
+        Permission.CONNECTION_EDIT,
+        connections.delete_connection,
+        "Remove a Connection",
+        "connections",
+        None,
+        needs_dags=False,
     ),
 )

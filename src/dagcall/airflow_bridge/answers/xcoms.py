@@ -1,0 +1,195 @@
+"""XComs. Upstream ones came with the start frame, the returned value leaves with the attempt's end; the rest is asked of
+the coordinator, or told it at once."""
+
+from collections.abc import Sequence
+from typing import Any, overload
+
+import msgspec
+from airflow.sdk.bases.skipmixin import XCOM_SKIPMIXIN_FOLLOWED, XCOM_SKIPMIXIN_KEY, XCOM_SKIPMIXIN_SKIPPED
+from airflow.sdk.exceptions import ErrorType
+from airflow.sdk.execution_time import comms as sdk
+from airflow.sdk.serde import deserialize
+
+from dagcall.airflow_bridge.conversation import Conversation, Handler, refuse
+from dagcall.airflow_bridge.plain import to_plain_json
+from dagcall.model.plan import RETURN_VALUE
+from dagcall.workers.frames import Pushed, Shipped
+
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder().decode
+
+_NO_PRIOR_DATES = "include_prior_dates needs runs with logical dates, which dagcall's runs do not have"
+
+
+class ElementOfList(Sequence[Any]):
+    """The upstream list of an `expand`, of which only this instance's element was shipped.
+
+    The Task SDK resolves an expanded argument by fetching the whole list and taking one element, which costs
+    O(width) for each of width instances; while it does so (`Conversation.expanding`) it uses nothing but the length
+    and that element.
+    """
+
+    def __init__(self, length: int, index: int, element: bytes) -> None:
+        self._length = length
+        self._index = index
+        self._element = element
+
+    def __len__(self) -> int:
+        return self._length
+
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Any]: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        if index != self._index:
+            raise IndexError(f"only element {self._index} of {self._length} was shipped, {index} was asked for")
+        return deserialize(_unpack(self._element))
+
+
+def _get(talk: Conversation, msg: sdk.GetXCom) -> Any:
+    index = -1 if msg.map_index is None else msg.map_index
+    if msg.include_prior_dates:
+        refuse(_NO_PRIOR_DATES)
+    if index == -1:
+        item = _shipped_for(talk, msg)
+        if item is not None and not item.mapped:
+            if item.index >= 0 and talk.expanding:
+                return _xcom(msg.key, ElementOfList(item.length, item.index, item.values[0]))
+            if item.index < 0:
+                return _xcom(msg.key, _unpack(item.values[0]) if item.values else None)
+    value = talk.ask("xcom", msg.dag_id, msg.run_id, msg.task_id, index, msg.key)
+    return _xcom(msg.key, None if value is None else _unpack(value))
+
+
+def _count(talk: Conversation, msg: sdk.GetXComCount) -> Any:
+    item = _shipped_for(talk, msg)
+    if item is not None and item.index >= 0 and talk.expanding:
+        return sdk.XComCountResponse(len=item.length)
+    return sdk.XComCountResponse(len=len(_values(talk, msg, fresh=True)))
+
+
+def _sequence_item(talk: Conversation, msg: sdk.GetXComSequenceItem) -> Any:
+    item = _shipped_for(talk, msg)
+    if item is not None and item.index >= 0 and talk.expanding and msg.offset == item.index:
+        return sdk.XComSequenceIndexResult.model_construct(root=_unpack(item.values[0]))
+    try:
+        value = _values(talk, msg, fresh=msg.offset == 0)[msg.offset]
+    except IndexError:
+        return sdk.ErrorResponse(error=ErrorType.XCOM_NOT_FOUND, detail={"offset": msg.offset})
+    return sdk.XComSequenceIndexResult.model_construct(root=_unpack(value))
+
+
+def _sequence_slice(talk: Conversation, msg: sdk.GetXComSequenceSlice) -> Any:
+    if msg.include_prior_dates:
+        refuse(_NO_PRIOR_DATES)
+    values = _values(talk, msg, fresh=True)[msg.start : msg.stop : msg.step]
+    return sdk.XComSequenceSliceResult.model_construct(root=[_unpack(value) for value in values])
+
+
+def _set(talk: Conversation, msg: sdk.SetXCom) -> None:
+    start = talk.start
+    value = _pack(msg.value)
+    talk.fetched.pop((msg.dag_id, msg.run_id, msg.task_id, msg.key), None)
+    if not talk.is_own_run(msg.dag_id, msg.run_id) or msg.task_id != start.task_id:
+        refuse("an XCom can only be pushed by the task it belongs to")
+    if msg.key == RETURN_VALUE or talk.returned:
+        # The task's code has ended: nobody sees it sooner by a frame of its own.
+        talk.outgoing.xcoms.append((msg.key, value, msg.mapped_length))
+        if msg.key == RETURN_VALUE and start.want_plain:
+            talk.outgoing.plain = to_plain_json(msg.value, value, talk.returned)
+    else:
+        talk.channel.send(Pushed(start.attempt, start.epoch, msg.key, value))
+        if msg.key == XCOM_SKIPMIXIN_KEY and start.map_index >= 0:
+            _skip_alongside(talk, msg.value)
+
+
+def _skip_alongside(talk: Conversation, decision: Any) -> None:
+    """A mapped instance that branches tells nobody but this XCom: instances of the same map index look it up
+    (airflow/ti_deps/deps/not_previously_skipped_dep.py)."""
+    skipped = decision.get(XCOM_SKIPMIXIN_SKIPPED)
+    if skipped is None:
+        skipped = talk.downstream.difference(decision.get(XCOM_SKIPMIXIN_FOLLOWED) or ())
+    talk.outgoing.skip.extend((task_id, talk.start.map_index) for task_id in sorted(skipped))
+
+
+def _delete(talk: Conversation, msg: sdk.DeleteXCom) -> None:
+    index = -1 if msg.map_index is None else msg.map_index
+    talk.fetched.pop((msg.dag_id, msg.run_id, msg.task_id, msg.key), None)
+    talk.ask("delete_xcom", msg.dag_id, msg.run_id, msg.task_id, index, msg.key)
+
+
+def _shipped_for(talk: Conversation, msg: Any) -> Shipped | None:
+    if not talk.is_own_run(msg.dag_id, msg.run_id):
+        return None
+    return talk.shipped.get((msg.task_id, msg.key))
+
+
+def _values(talk: Conversation, msg: Any, *, fresh: bool) -> list[bytes]:
+    """All values of one key of a task by ascending map index: shipped, or fetched.
+
+    Not `fresh`: those that were fetched last will do. A sequence is read item by item; one that begins anew, and
+    `xcom_pull`, see what has been pushed meanwhile.
+    """
+    item = _shipped_for(talk, msg)
+    if item is not None and item.index < 0:
+        return item.values
+    key = (msg.dag_id, msg.run_id, msg.task_id, msg.key)
+    values = talk.fetched.get(key)
+    if fresh or values is None:
+        values = talk.fetched[key] = list(talk.ask("xcoms", *key))
+    return values
+
+
+def _xcom(key: str, value: Any) -> sdk.XComResult:
+    # Not validated: pydantic would walk a value that this process or Airflow's own serializer has just made.
+    return sdk.XComResult.model_construct(key=key, value=value)
+
+
+def keep_returned_value() -> None:
+    """Let `SetXCom` see the object itself: the form that Airflow gives it for other tasks is poorer.
+
+    It turns a Decimal into a float, cannot be read back where the value's class is not on Airflow's list of allowed
+    classes, and is a reference where a custom backend keeps the value.
+    """
+    from airflow.sdk.execution_time import task_runner
+
+    stock = task_runner._push_xcom_if_needed
+
+    def push(result: Any, ti: Any, log: Any) -> None:
+        comms: Any = task_runner.SUPERVISOR_COMMS
+        comms.returned = [result]
+        try:
+            stock(result, ti, log)
+        finally:
+            comms.returned = []
+
+    task_runner._push_xcom_if_needed = push
+
+
+def mark_expanding() -> None:
+    """Tell the conversation when the arguments of a mapped task are resolved, and only then."""
+    from airflow.sdk.definitions.mappedoperator import MappedOperator
+    from airflow.sdk.execution_time import task_runner
+
+    stock = MappedOperator._expand_mapped_kwargs
+
+    def expand(self: Any, context: Any) -> Any:
+        comms: Any = task_runner.SUPERVISOR_COMMS
+        comms.expanding = True
+        try:
+            return stock(self, context)
+        finally:
+            comms.expanding = False
+
+    MappedOperator._expand_mapped_kwargs = expand  # type: ignore[method-assign]
+
+
+HANDLERS: dict[type, Handler] = {
+    sdk.GetXCom: _get,
+    sdk.GetXComCount: _count,
+    sdk.GetXComSequenceItem: _sequence_item,
+    sdk.GetXComSequenceSlice: _sequence_slice,
+    sdk.SetXCom: _set,
+    sdk.DeleteXCom: _delete,
+}

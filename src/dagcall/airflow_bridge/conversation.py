@@ -1,0 +1,81 @@
+"""One task's conversation with its supervisor: what it was started with, what it has asked, what it has to report.
+
+This is the state that the answers of `airflow_bridge.answers` share. It knows no message of the Task SDK by name.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+from airflow.sdk.execution_time import comms as sdk
+
+from dagcall.workers.channel import Channel
+from dagcall.workers.frames import Ask, Reply, Start
+
+
+@dataclass
+class Outgoing:
+    """What one attempt has to report so far."""
+
+    terminal: Any = None
+    xcoms: list[tuple[str, bytes, int | None]] = field(default_factory=list)
+    plain: bytes | None = None
+    skip: list[tuple[str, int]] = field(default_factory=list)
+    rendered_map_index: str | None = None
+    rendered_fields: bytes = b""
+
+
+class Asker:
+    """Asks the coordinator, one question at a time."""
+
+    def __init__(self, channel: Channel, attempt: int = 0, epoch: int = 0) -> None:
+        self.channel = channel
+        self._attempt = (attempt, epoch)
+        self._asked = 0
+
+    def ask(self, what: str, *args: Any) -> Any:
+        """Ask and wait. Raises AirflowRuntimeError with the coordinator's sentence when it has no answer."""
+        self._asked += 1
+        number = self._asked
+        self.channel.send(Ask(*self._attempt, number, what, list(args)))
+        while True:
+            reply = self.channel.receive()
+            if isinstance(reply, Reply) and reply.number == number:
+                break
+        if reply.error is not None:
+            refuse(reply.error)
+        return reply.value
+
+    def note(self, name: str, mark: str) -> None:
+        """What was asked for by this name looks like `mark` now: of interest while a DAG file is parsed."""
+
+
+class Conversation(Asker):
+    """With one task. A new one for each start."""
+
+    def __init__(self, channel: Channel, start: Start) -> None:
+        super().__init__(channel, start.attempt, start.epoch)
+        self.start = start
+        self.shipped = {(item.task_id, item.key): item for item in start.xcoms}
+        self.fetched: dict[tuple[str, str, str, str], list[bytes]] = {}
+        """Lists of XComs that were asked for, by DAG id, run id, task id and key."""
+        self.expanding = False
+        """Set while the expanded arguments of a mapped task are resolved."""
+        self.returned: list[Any] = []
+        """The object that the task returned, while it is pushed: see `xcoms.keep_returned_value`."""
+        self.downstream: set[str] = set()
+        """The tasks directly downstream of this one, once it is known."""
+        self.outgoing = Outgoing()
+
+    def is_own_run(self, dag_id: str, run_id: str) -> bool:
+        return dag_id == self.start.dag_id and run_id == self.start.run_id
+
+
+Handler = Callable[[Any, Any], Any]
+"""Answers one type of message, of a `Conversation` (those that need no task: of an `Asker`). Raises AirflowRuntimeError as Airflow's own comms do."""
+
+
+def refuse(sentence: str) -> NoReturn:
+    """What a supervisor does that cannot answer: the task sees `sentence` in an AirflowRuntimeError."""
+    raise AirflowRuntimeError(sdk.ErrorResponse(error=ErrorType.GENERIC_ERROR, detail={"message": sentence}))

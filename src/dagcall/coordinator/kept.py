@@ -1,0 +1,26 @@
+"""What the coordinator keeps that belongs to no run, as one thing to pass around."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dagcall.coordinator.cipher import Cipher
+from dagcall.coordinator.connections import Connections
+from dagcall.coordinator.task_states import TaskStates
+from dagcall.coordinator.variables import Variables
+from dagcall.journal.store import Store
+
+
+@dataclass(frozen=True)
+class Kept:
+    variables: Variables
+    connections: Connections
+    task_states: TaskStates
+
+
+def keep(store: Store, cipher: Cipher, now: Callable[[], float], changed: Callable[[str], None]) -> Kept:
+    """`changed` is called with the name (`variable:KEY`, `connection:ID`) of what reads differently from now on."""
+    return Kept(
+        Variables(store, cipher, now, lambda key: changed(f"variable:{key}")),
+        Connections(store, cipher, now, lambda conn_id: changed(f"connection:{conn_id}")),
+        TaskStates(store, now),
+    )

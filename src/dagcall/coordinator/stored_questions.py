@@ -1,0 +1,79 @@
+"""Questions of running code that the store answers: Variables, Connections, task states.
+
+As with `questions`, answers are values of MessagePack, and what cannot be answered raises an error whose sentence the
+task will see. What is changed is durable before it is answered.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from dagcall.coordinator.kept import Kept
+from dagcall.model.ids import RunKey, TaskKey
+
+
+async def _variable(kept: Kept, run: RunKey, key: str) -> object:
+    found = await kept.variables.get(key)
+    return None if found is None or found.value is None else [found.value, found.mark]
+
+
+async def _put_variable(kept: Kept, run: RunKey, key: str, value: str, description: str | None) -> None:
+    await kept.variables.put(key, value, description)
+
+
+async def _remove_variable(kept: Kept, run: RunKey, key: str) -> None:
+    await kept.variables.remove(key)
+
+
+async def _variable_keys(kept: Kept, run: RunKey, prefix: str | None, limit: int, offset: int) -> object:
+    keys = await kept.variables.keys(prefix or "")
+    return [keys[offset : offset + limit], len(keys)]
+
+
+async def _connection(kept: Kept, run: RunKey, conn_id: str) -> object:
+    found = await kept.connections.get(conn_id)
+    if found is None:
+        return None
+    fields = ("conn_id", "conn_type", "host", "schema", "login", "password", "port", "extra")
+    return [{name: getattr(found, name) for name in fields}, found.mark]
+
+
+async def _task_state(kept: Kept, run: RunKey, task_id: str, map_index: int, key: str) -> object:
+    return await kept.task_states.get(run, TaskKey(task_id, map_index), key)
+
+
+async def _put_task_state(
+    kept: Kept, run: RunKey, task_id: str, map_index: int, key: str, value: bytes, expires_at: float | None
+) -> None:
+    await kept.task_states.put(run, TaskKey(task_id, map_index), key, value, expires_at)
+
+
+async def _remove_task_state(kept: Kept, run: RunKey, task_id: str, map_index: int, key: str) -> None:
+    await kept.task_states.remove(run, TaskKey(task_id, map_index), key)
+
+
+async def _clear_task_states(kept: Kept, run: RunKey, task_id: str, map_index: int) -> None:
+    await kept.task_states.clear(run, TaskKey(task_id, map_index))
+
+
+QUESTIONS: dict[str, Callable[..., Awaitable[object]]] = {
+    "variable": _variable,
+    "put_variable": _put_variable,
+    "remove_variable": _remove_variable,
+    "variable_keys": _variable_keys,
+    "connection": _connection,
+    "task_state": _task_state,
+    "put_task_state": _put_task_state,
+    "remove_task_state": _remove_task_state,
+    "clear_task_states": _clear_task_states,
+}
+"""By the name of the question. Arguments: what is kept, the asking run, and those of the frame."""
+
+
+async def answer(kept: Kept, run: RunKey, what: str, args: list[Any]) -> object:
+    """`run` is that of the task which asks; a DAG file that asks while it is parsed has none."""
+    return await QUESTIONS[what](kept, run, *args)
+
+
+NO_RUN = RunKey("", "")
+ASKED_WHILE_PARSING = frozenset({"variable", "put_variable", "remove_variable", "variable_keys", "connection"})
+"""What Airflow's DAG processor answers too."""
