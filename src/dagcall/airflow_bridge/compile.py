@@ -14,7 +14,7 @@ from airflow.sdk.definitions._internal.types import NOTSET
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.sdk.definitions.xcom_arg import ConcatXComArg, MapXComArg, PlainXComArg, XComArg, ZipXComArg
 
-from dagcall.airflow_bridge import refusals, weights
+from dagcall.airflow_bridge import assets, refusals, weights
 from dagcall.airflow_bridge.settings import conf, has_custom_xcom_backend, inherits_airflow_limits
 from dagcall.model.plan import RETURN_VALUE, DagPlan, Mapping, MapSource, Retry, TaskPlan, XComRef
 from dagcall.model.states import TriggerRule
@@ -29,6 +29,7 @@ def compile_dag(dag: DAG, *, version: str, relative_fileloc: str) -> DagPlan:
     """Everything a run needs to know of `dag`, features that are refused included."""
     tasks = tuple(_compile_task(task) for task in dag.topological_sort())
     tags = tuple(sorted(str(tag) for tag in dag.tags))
+    declared, aliases = assets.declarations_of(dag)
     isolated = ISOLATION_TAG in tags or conf.get("dagcall", "isolation", fallback="warm") == "task"
     return DagPlan(
         dag_id=dag.dag_id,
@@ -42,7 +43,11 @@ def compile_dag(dag: DAG, *, version: str, relative_fileloc: str) -> DagPlan:
         display_name=dag.dag_display_name,
         tags=tags,
         owners=tuple(sorted({str(task.owner) for task in dag.tasks})),
-        schedule=None if dag.schedule is None else str(dag.schedule),
+        schedule=_schedule(dag),
+        catchup=bool(dag.catchup),
+        asset_condition=assets.condition_of(dag),
+        assets=declared,
+        asset_aliases=aliases,
         max_active_tasks=_own_limit(dag.max_active_tasks, "max_active_tasks_per_dag"),
         max_active_runs=_own_limit(dag.max_active_runs, "max_active_runs_per_dag"),
         has_weights=any(weights.is_written(task) for task in dag.tasks),
@@ -87,7 +92,16 @@ def _compile_task(task: Operator) -> TaskPlan:
         max_active_tis_per_dag=task.max_active_tis_per_dag,
         max_active_tis_per_dagrun=task.max_active_tis_per_dagrun,
         task_display_name=task.task_display_name,
+        inlets=assets.ports_of(task.inlets),
+        outlets=assets.ports_of(task.outlets),
     )
+
+
+def _schedule(dag: DAG) -> str | None:
+    """`timetable_summary`, as Airflow shows it for assets; else what the author wrote."""
+    if assets.condition_of(dag) is not None:
+        return "Asset"
+    return None if dag.schedule is None else str(dag.schedule)
 
 
 def _own_limit(value: int, configured: str) -> int | None:

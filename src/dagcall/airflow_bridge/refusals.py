@@ -11,7 +11,7 @@ from airflow.sdk import DAG
 from airflow.sdk.bases.operator import BaseOperator
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 
-from dagcall.airflow_bridge import weights
+from dagcall.airflow_bridge import assets, weights
 from dagcall.airflow_bridge.settings import conf
 from dagcall.model.plan import Refusal
 
@@ -40,15 +40,26 @@ def of_dag(dag: DAG) -> Iterator[Refusal]:
     for limit in ("max_active_tasks", "max_active_runs"):
         if getattr(dag, limit) < 1:
             yield Refusal(None, limit, _NEVER)
+    if type(dag.timetable).__name__ == "PartitionedAssetTimetable":
+        yield Refusal(None, "PartitionedAssetTimetable", "runs of partitions of assets are not supported")
+    for asset in assets.scheduled_assets(dag):
+        if asset.watchers:
+            yield Refusal(
+                None,
+                f"watchers of asset {asset.name!r}",
+                "nothing watches here: POST its events to /api/v2/assets/events",
+            )
     for task in dag.tasks:
         yield from _of_task(task)
 
 
 def notes_of_dag(dag: DAG) -> Iterator[str]:
     """Sentences about what dagcall leaves to Airflow's scheduler."""
-    if dag.schedule is not None:
+    if type(dag.timetable).__name__ == "AssetOrTimeSchedule":
+        yield "the time half of its AssetOrTimeSchedule is not acted upon: runs start by its assets, or when it is called"
+    elif assets.condition_of(dag) is None and dag.schedule is not None:
         yield f"schedule {dag.schedule!r} is not acted upon: runs start when the DAG is called"
-    if dag.catchup and dag.schedule is not None:
+    if dag.catchup and dag.schedule is not None and assets.condition_of(dag) is None:
         yield "catchup is not acted upon"
     for task in dag.tasks:
         if weights.is_own_rule(task):
@@ -91,8 +102,6 @@ _TASK_CHECKS: tuple[tuple[str, Callable[[Operator], bool], str], ...] = (
     ("wait_for_downstream", _is_set("wait_for_downstream"), "runs without a logical date have no previous run"),
     ("max_active_tis_per_dag", _is_below_one("max_active_tis_per_dag"), _NEVER),
     ("max_active_tis_per_dagrun", _is_below_one("max_active_tis_per_dagrun"), _NEVER),
-    ("outlets", lambda task: bool(task.outlets), "asset events are not recorded yet"),
-    ("inlets", lambda task: bool(task.inlets), "asset events are not recorded yet"),
     ("deferrable", _is_set("deferrable"), "there is no triggerer yet; set deferrable=False"),
     ("start_from_trigger", _is_set("start_from_trigger"), "there is no triggerer yet"),
     (

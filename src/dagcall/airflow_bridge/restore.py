@@ -32,6 +32,7 @@ from airflow.sdk.bases.operator import BaseOperator
 from airflow.sdk.definitions._internal.expandinput import EXPAND_INPUT_EMPTY
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.sdk.definitions.param import Param, ParamsDict
+from airflow.sdk.execution_time.context import _AssetRefResolutionMixin
 
 from dagcall.airflow_bridge.copier import Memo, copier
 
@@ -99,6 +100,7 @@ class Baseline:
         self._restore_limits()
         self._restore_interpreter()
         self._restore_logging()
+        _AssetRefResolutionMixin._asset_ref_cache.clear()  # an asset that `Asset.ref` stands for may change
 
     def _restore_signals(self) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)

@@ -17,6 +17,7 @@ from uuid import UUID
 
 import msgspec
 
+from dagcall.model.assets import Outlets
 from dagcall.model.events import EndKind
 from dagcall.reject import Reject
 from dagcall.workers.channel import Channel
@@ -254,7 +255,7 @@ class AirflowRuntime:
             state=_running(),
             conf=msgspec.json.decode(start.conf),
             triggering_user_name=None,
-            consumed_asset_events=[],
+            consumed_asset_events=_asset_events(start.asset_events),
             partition_key=None,
             partition_date=None,
             note=None,
@@ -294,6 +295,7 @@ def _ended(start: Start, comms: Any, state: Any, error: BaseException | None) ->
     """The attempt's end, from the runner's terminal message."""
     from airflow.sdk.execution_time import comms as sdk
 
+    from dagcall.airflow_bridge.assets import as_result, outlets_of
     from dagcall.airflow_bridge.suspension import suspended_by
 
     out = comms.outgoing
@@ -301,6 +303,7 @@ def _ended(start: Start, comms: Any, state: Any, error: BaseException | None) ->
     retry_delay: float | None = None
     suspension: Suspended | None = None
     message = out.terminal
+    outlets: Outlets | None = None
     problem = _describe(error) if error is not None else None
     match message:
         case None:  # it never came to a terminal message
@@ -308,6 +311,9 @@ def _ended(start: Start, comms: Any, state: Any, error: BaseException | None) ->
         case sdk.SucceedTask():
             kind = EndKind.SUCCESS
             out.rendered_map_index = message.rendered_map_index or out.rendered_map_index
+            outlets = outlets_of(message)
+            if start.want_plain and out.plain is None and outlets is not None:
+                out.plain = as_result(outlets)
         case sdk.RetryTask():
             kind = EndKind.RETRY
             retry_delay = message.retry_delay_seconds
@@ -334,6 +340,7 @@ def _ended(start: Start, comms: Any, state: Any, error: BaseException | None) ->
         rendered_map_index=out.rendered_map_index,
         rendered_fields=out.rendered_fields,
         suspension=suspension,
+        outlets=outlets,
     )
 
 
@@ -385,6 +392,14 @@ def _made(model: Any, **values: Any) -> Any:
 def _fields(model: Any) -> dict[str, Any]:
     """In the model's order, with their defaults, which are all immutable."""
     return {name: field.default for name, field in model.model_fields.items()}
+
+
+def _asset_events(consumed: bytes) -> list[Any]:
+    if not consumed:
+        return []
+    from airflow.sdk.api.datamodels._generated import AssetEventDagRunReference
+
+    return [AssetEventDagRunReference.model_validate(one) for one in msgspec.json.decode(consumed)]
 
 
 def _moment(seconds: float) -> datetime:

@@ -4,12 +4,16 @@ Values only; `coordinator.Coordinator` and `run.Run` implement the protocols.
 """
 
 import asyncio
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from dagcall.coordinator.kept import Kept
+from dagcall.core.asset_book import AssetBook
 from dagcall.core.machine import RunMachine
+from dagcall.journal.assets import AssetEventQuery
 from dagcall.journal.base import HeadQuery
+from dagcall.model.assets import AssetChanges, AssetEvent, Queued
 from dagcall.model.commands import Outcome
 from dagcall.model.ids import RunKey
 from dagcall.model.plan import DagPlan
@@ -40,6 +44,10 @@ class CallRequest:
     note: str | None = None
     triggered_by: str = "rest_api"
     traceparent: str | None = None
+    run_type: str = "manual"
+    asset_events: bytes = b""
+    asset_changes: AssetChanges | None = None
+    """What becomes durable with the run's acceptance, or not at all."""
 
 
 @dataclass(frozen=True)
@@ -157,6 +165,29 @@ class PoolsView(Protocol):
         ...
 
 
+class AssetsView(Protocol):
+    """Assets and their events."""
+
+    @property
+    def book(self) -> AssetBook:
+        """For reading only."""
+        ...
+
+    async def create_event(self, asset_id: int, extra: bytes, partition_key: str | None = None) -> AssetEvent | None:
+        """Durable when it returns; None when there is no such asset. Raises JournalError."""
+        ...
+
+    async def dequeue(self, entries: Collection[Queued]) -> None:
+        """Forget that these assets were updated. Their events stay. Raises JournalError."""
+        ...
+
+    async def events(self, query: AssetEventQuery) -> tuple[list[AssetEvent], int]: ...
+
+    async def created_runs(self, events: Sequence[AssetEvent]) -> dict[int, list[tuple[RunHead, bool]]]:
+        """The runs that were started for each event, by its id, and whether it triggered them."""
+        ...
+
+
 class CoordinatorView(Protocol):
     """The coordinator as its front ends see it."""
 
@@ -165,6 +196,9 @@ class CoordinatorView(Protocol):
 
     @property
     def pools(self) -> PoolsView: ...
+
+    @property
+    def assets(self) -> AssetsView: ...
 
     @property
     def settings(self) -> dict[str, Any]:

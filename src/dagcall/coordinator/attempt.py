@@ -110,6 +110,7 @@ class Attempt:
             rendered_map_index=frame.rendered_map_index,
             rendered_fields=frame.rendered_fields,
             suspension=None if frame.suspension is None else _suspension(frame.suspension),
+            outlets=frame.outlets,
         )
 
 

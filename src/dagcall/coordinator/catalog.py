@@ -61,12 +61,19 @@ class Catalog:
     """Implements `api.CatalogView`."""
 
     def __init__(
-        self, folder: str, workers: Workers, now: Callable[[], float], release: Callable[[Code], None]
+        self,
+        folder: str,
+        workers: Workers,
+        now: Callable[[], float],
+        release: Callable[[Code], None],
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
+        """`release` is told of code that does not serve any more, `changed` that other DAGs do."""
         self._folder = folder
         self._workers = workers
         self._now = now
         self._release = release
+        self._changed = changed
         self._files: dict[str, DagFile] = {}
         self._served: dict[str, Served] = {}
         self._loads = asyncio.Semaphore(_PARALLEL_LOADS)
@@ -258,6 +265,7 @@ class Catalog:
                     clashes.append((plan.relative_fileloc, f"AirflowDagDuplicatedIdException: {text}"))
             file.clashes = self._errors(clashes, file.clashes)
         self._served = {dag_id: self._serve(dag_id, file) for dag_id, file in owners.items()}
+        self._changed()
 
     def _serve(self, dag_id: str, file: DagFile) -> Served:
         assert file.code is not None

@@ -14,8 +14,8 @@ class Clock(Protocol):
         """Seconds since the epoch, UTC."""
         ...
 
-    def new_run_id(self, run_after: float) -> str:
-        """A run id in Airflow's form for a manual run without a logical date."""
+    def new_run_id(self, run_after: float, run_type: str = "manual") -> str:
+        """A run id in Airflow's form for a run without a logical date."""
         ...
 
 
@@ -26,7 +26,7 @@ class SystemClock:
     def now(self) -> float:
         return time.time()
 
-    def new_run_id(self, run_after: float) -> str:
+    def new_run_id(self, run_after: float, run_type: str = "manual") -> str:
         moment = datetime.fromtimestamp(run_after, UTC).isoformat()
         # As `DagRun.generate_run_id` does: the suffix tells runs of the same moment apart.
-        return f"manual__{moment}_{''.join(self._random.choices(_ALPHABET, k=8))}"
+        return f"{run_type}__{moment}_{''.join(self._random.choices(_ALPHABET, k=8))}"

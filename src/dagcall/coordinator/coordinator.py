@@ -15,9 +15,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dagcall.coordinator import questions, stored_questions
+from dagcall.coordinator import asset_questions, questions, stored_questions
 from dagcall.coordinator.admission import Admission, AdmissionSettings
 from dagcall.coordinator.api import CallRequest
+from dagcall.coordinator.asset_runs import AssetRuns
+from dagcall.coordinator.assets import Assets
 from dagcall.coordinator.awaits import Awaits
 from dagcall.coordinator.catalog import Catalog, Served
 from dagcall.coordinator.cipher import Cipher
@@ -79,7 +81,9 @@ class Coordinator:
         self._journal = journal
         self._workers = workers
         self._clock: Clock = clock or SystemClock()
-        self.catalog = Catalog(settings.folder, workers, self._clock.now, self._release)
+        self.catalog = Catalog(settings.folder, workers, self._clock.now, self._release, self._on_catalog_changed)
+        self.assets = Assets(journal, self._clock, lambda: self._asset_runs.wake())
+        self._asset_runs = AssetRuns(self.assets, self.call, self._active_runs, self._clock.new_run_id)
         self.settings: dict[str, Any] = {}
         self.awaits = Awaits(self._clock)
         self.kept: Kept
@@ -108,6 +112,7 @@ class Coordinator:
     async def start(self) -> None:
         """Open the journal, start Airflow's processes. DAG files are parsed by `load`."""
         epoch = await self._journal.open()
+        await self.assets.load()
         self.settings = dict(await self._workers.start(self._answer_parsing))
         # Taken out at once: what is left is shown to others.
         cipher = Cipher(str(self.settings.pop("fernet_key", "")))
@@ -123,6 +128,7 @@ class Coordinator:
             awaits=self.awaits,
             epoch=epoch,
             hostname=socket.gethostname(),
+            assets=self.assets,
             log_path=self._log_path_of,
             answer_question=self._answer_question,
             on_answered=self._on_answered,
@@ -150,6 +156,7 @@ class Coordinator:
         await self.catalog.refresh()
         if self._settings.resume:
             await self._resume()
+        self._tasks.append(asyncio.create_task(self._asset_runs.serve(), name="dagcall-asset-runs"))
 
     async def drain(self, limit: float) -> None:
         """Take no more calls; wait at most `limit` seconds for the active runs."""
@@ -170,6 +177,7 @@ class Coordinator:
         for driver in list(self._drivers.values()):
             driver.stop(ShuttingDown(dag_id=driver.run.key.dag_id, run_id=driver.run.key.run_id))
         self._drivers.clear()
+        await self.assets.stop()
         await self._workers.stop()
         await self._journal.close()
 
@@ -190,7 +198,7 @@ class Coordinator:
                     code = served.code
                     self._check(request, served)
             run, driver, event = await self._new_run(request, served)
-            accepted = driver.accept(event)
+            accepted = driver.accept(event, request.asset_changes)
         except BaseException:
             self._unuse(code)
             self._admission.leave(request.dag_id, request.caller)
@@ -263,7 +271,7 @@ class Coordinator:
             self._known_plans.add((plan.dag_id, plan.version))
         now = self._clock.now()
         run_after = now if request.run_after is None else request.run_after
-        run_id = request.run_id or self._clock.new_run_id(run_after)
+        run_id = request.run_id or self._clock.new_run_id(run_after, request.run_type)
         conf = json.dumps(request.conf).encode()
         durability = request.durability or self._settings.durability
         event = RunAccepted(
@@ -277,11 +285,13 @@ class Coordinator:
             durability=durability,
             idempotency_key=request.idempotency_key,
             on_disconnect=request.on_disconnect,
+            run_type=request.run_type,
             triggered_by=request.triggered_by,
             logical_date=request.logical_date,
             run_after=run_after,
             note=request.note,
             traceparent=request.traceparent,
+            asset_events=request.asset_events,
         )
         key = RunKey(plan.dag_id, run_id)
         if key in self._drivers:
@@ -293,6 +303,7 @@ class Coordinator:
             queued_at=now,
             run_after=run_after,
             logical_date=request.logical_date,
+            run_type=request.run_type,
             triggered_by=request.triggered_by,
             caller=request.caller,
             conf=conf,
@@ -362,6 +373,7 @@ class Coordinator:
             self._keep(run)
         self._unuse(driver.code)
         self._give_turn(run.key)
+        self._asset_runs.wake()
         if not self._drivers:
             self._idle.set()
 
@@ -396,6 +408,12 @@ class Coordinator:
     def _log_path_of(self, run: Run, command: StartAttempt | Await) -> str:
         return self.log_path(run.key, command.task_id, command.map_index, command.try_number)
 
+    def _on_catalog_changed(self) -> None:
+        self.assets.declare(self.catalog.plans())
+
+    def _active_runs(self, dag_id: str) -> int:
+        return sum(key.dag_id == dag_id for key in self._drivers)
+
     async def _answer_parsing(self, ask: Ask) -> object:
         """What a DAG file asks while it is parsed."""
         if ask.what not in stored_questions.ASKED_WHILE_PARSING:
@@ -405,6 +423,8 @@ class Coordinator:
     def _answer_question(self, run: Run, ask: Ask) -> "asyncio.Future[object] | object":
         if ask.what in stored_questions.QUESTIONS:
             return asyncio.ensure_future(stored_questions.answer(self.kept, run.key, ask.what, ask.args))
+        if ask.what in asset_questions.QUESTIONS:
+            return asset_questions.answer(self.assets, run, ask.what, ask.args)
         try:
             keys = questions.run_of(ask.what, ask.args)
         except LookupError as error:

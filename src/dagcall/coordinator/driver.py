@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import assert_never
 
+from dagcall.coordinator.assets import Assets
 from dagcall.coordinator.attempt import Attempt
 from dagcall.coordinator.awaits import Awaited, Awaits
 from dagcall.coordinator.clock import Clock
@@ -28,10 +29,12 @@ from dagcall.coordinator.shipping import Shipper
 from dagcall.coordinator.starting import start_frame
 from dagcall.errors import DagcallError, Unavailable
 from dagcall.journal.base import Journal
+from dagcall.model.assets import AssetChanges, merged
 from dagcall.model.commands import (
     Answer,
     Await,
     Command,
+    EmitAssetEvents,
     EndRun,
     Record,
     SetTimer,
@@ -67,6 +70,7 @@ class Surroundings:
     awaits: Awaits
     epoch: int
     hostname: str
+    assets: Assets
     log_path: "Callable[[Run, StartAttempt | Await], str]"
     answer_question: "Callable[[Run, Ask], asyncio.Future[object] | object]"
     on_answered: Callable[[Run], None]
@@ -92,6 +96,8 @@ class Driver:
         self._head = run.head
         self._accepted = run.head.last_record > 0
         self._durability = "process"
+        self._asset_changes: list[AssetChanges] = []
+        """Of the batch in the making."""
         self._stopped = False
         self._held: list[Attempt] | None = [] if held else None
 
@@ -111,9 +117,12 @@ class Driver:
             if attempt.command.attempt in self._attempts:
                 self._offer(attempt)
 
-    def accept(self, event: RunAccepted) -> "asyncio.Future[None]":
-        """Begin the run; done when it is durable. Fails with RunExists or JournalError, and nothing was kept."""
+    def accept(self, event: RunAccepted, changes: AssetChanges | None = None) -> "asyncio.Future[None]":
+        """Begin the run; done when it is durable. Fails with RunExists or JournalError, and nothing was kept, nor of
+        the `changes` that go with it."""
         self._durability = event.durability
+        if changes is not None:
+            self._asset_changes.append(changes)
         self._events.append(event)
         appended = self._process()
         assert appended is not None
@@ -210,6 +219,11 @@ class Driver:
                         self._submit(command)
                     case SetTimer():
                         self._set_timer(command)
+                    case EmitAssetEvents():
+                        changes = self._around.assets.emitted(
+                            self.run.key, command.task_id, command.map_index, command.outlets, now
+                        )
+                        self._asset_changes.append(changes)
                     case StopAttempt() | Await() | StopAwait() | Answer() | EndRun():
                         acts.append(command)
                     case _:
@@ -235,12 +249,14 @@ class Driver:
             outcome=(machine.outcome.kind if machine.outcome is not None else OutcomeKind.RUNNING).value,
             last_record=self._next_record - 1,
         )
+        changes, self._asset_changes = self._asset_changes, []
         return Batch(
             self._head,
             tuple(
                 JournalRecord(first + offset, now, record.kind, record.data, record.event)
                 for offset, record in enumerate(records)
             ),
+            merged(changes) if changes else None,
         )
 
     def _committed(self, batch: Batch, acts: list[Command | Attempt], appended: "asyncio.Future[None]") -> None:
@@ -250,6 +266,8 @@ class Driver:
             self._around.on_ended(self.run, self)
             return
         self.run.publish(batch.records, batch.head)
+        if batch.assets is not None:
+            self._around.assets.durable(batch.assets)
         for act in acts:
             match act:
                 case Attempt():

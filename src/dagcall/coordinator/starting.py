@@ -35,6 +35,7 @@ def start_frame(run: Run, command: StartAttempt | Await, epoch: int, log_path: s
         want_plain=command.task_id in (accepted.results or run.plan.result_tasks),
         log_path=log_path,
         xcoms=xcoms,
+        asset_events=accepted.asset_events,
         continues=None if continues is None else _continues(continues),
     )
 

@@ -36,7 +36,17 @@ from dagcall.core.judge import judge
 from dagcall.core.trigger_rules import READY
 from dagcall.core.xcoms import RunXComs
 from dagcall.errors import InternalError
-from dagcall.model.commands import Answer, Await, Command, EndRun, Failure, Outcome, SetTimer, StartAttempt
+from dagcall.model.commands import (
+    Answer,
+    Await,
+    Command,
+    EmitAssetEvents,
+    EndRun,
+    Failure,
+    Outcome,
+    SetTimer,
+    StartAttempt,
+)
 from dagcall.model.events import (
     AttemptAdmitted,
     AttemptBlocked,
@@ -244,6 +254,8 @@ class RunMachine:
             board.suspend(ti, event)
             return True
         board.change(ti, _state_after(event.kind, ti))
+        if event.outlets is not None and ti.state is TaskState.SUCCESS:
+            board.commands.append(EmitAssetEvents(ti.task.task_id, ti.map_index, event.outlets))
         if ti.state is TaskState.UP_FOR_RETRY:
             board.retry_after(ti, self._retry_delay(ti) if event.retry_delay is None else event.retry_delay)
         for task_id, map_index in event.skip:

@@ -33,7 +33,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, cast, get_args
 
+from dagcall.journal.assets import AssetLog
 from dagcall.journal.store import Store
+from dagcall.journal.times import ANY_TIME
+from dagcall.journal.times import TimeRange as TimeRange
 from dagcall.model.ids import RunKey
 from dagcall.model.plan import DagPlan
 from dagcall.model.records import Batch, JournalRecord, RunHead
@@ -48,16 +51,6 @@ OrderColumn = Literal[
 _DURABILITIES: tuple[str, ...] = get_args(Durability)
 ORDER_COLUMNS: frozenset[str] = frozenset(get_args(OrderColumn))
 """What lists may be ordered by: Airflow's names for its dagRuns list. `id` is the order of acceptance."""
-
-
-@dataclass(frozen=True)
-class TimeRange:
-    """Bounds on a time, seconds since the epoch; a run without that time matches only when no bound is set."""
-
-    gte: float | None = None
-    gt: float | None = None
-    lte: float | None = None
-    lt: float | None = None
 
 
 @dataclass(frozen=True)
@@ -79,10 +72,10 @@ class HeadQuery:
     idempotency_key: str | None = None
     dag_id_pattern: str | None = None
     run_id_pattern: str | None = None
-    logical_date: TimeRange = TimeRange()
-    run_after: TimeRange = TimeRange()
-    start_date: TimeRange = TimeRange()
-    end_date: TimeRange = TimeRange()
+    logical_date: TimeRange = ANY_TIME
+    run_after: TimeRange = ANY_TIME
+    start_date: TimeRange = ANY_TIME
+    end_date: TimeRange = ANY_TIME
     order_by: Sequence[str] = ("id",)
     limit: int = 50
     offset: int = 0
@@ -118,6 +111,11 @@ class Journal(Protocol):
     @property
     def store(self) -> Store:
         """What belongs to no run, in the same storage: open and closed with the journal."""
+        ...
+
+    @property
+    def assets(self) -> AssetLog:
+        """Assets and their events, likewise."""
         ...
 
     async def open(self) -> int:

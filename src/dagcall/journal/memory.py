@@ -11,10 +11,13 @@ import re
 from dataclasses import dataclass, field, replace
 
 from dagcall.errors import DagcallError, JournalError, JournalFenced, JournalLocked
-from dagcall.journal.base import HeadQuery, OrderColumn, TimeRange, check_durability, pattern_terms
+from dagcall.journal.base import HeadQuery, OrderColumn, check_durability, pattern_terms
 from dagcall.journal.continuity import check_continues
 from dagcall.journal.encoding import Row, check_storable, decode_plan, decode_record, encode_plan, encode_record
+from dagcall.journal.memory_assets import AssetRows, MemoryAssets
+from dagcall.journal.memory_assets import apply as apply_assets
 from dagcall.journal.memory_store import Items, MemoryStore
+from dagcall.model.assets import AssetChanges
 from dagcall.model.ids import RunKey
 from dagcall.model.plan import DagPlan
 from dagcall.model.records import Batch, JournalRecord, RunHead
@@ -39,6 +42,7 @@ class MemoryStorage:
     plans: dict[tuple[str, str], bytes] = field(default_factory=dict)
     runs: dict[RunKey, StoredRun] = field(default_factory=dict)
     items: Items = field(default_factory=Items)
+    assets: AssetRows = field(default_factory=AssetRows)
 
 
 class MemoryJournal:
@@ -49,6 +53,7 @@ class MemoryJournal:
         self._epoch = 0
         self._closed = False
         self.store = MemoryStore(lambda: self._opened().items, lambda: self._writable().items)
+        self.assets = MemoryAssets(self.store, lambda: self._opened().assets, self._write_assets)
 
     async def open(self) -> int:
         storage = self._storage
@@ -79,11 +84,17 @@ class MemoryJournal:
         check_continues(batch, None if run is None else run.head)
         check_storable(batch.head)
         rows = [encode_record(key, record) for record in batch.records]
+        if batch.assets is not None:
+            self._write_assets(batch.assets)
         if run is None:
             storage.accepted += 1
             run = storage.runs[key] = StoredRun(storage.accepted, batch.head)
         run.head = replace(batch.head)
         run.rows += rows
+
+    def _write_assets(self, changes: AssetChanges) -> None:
+        storage = self._writable()
+        apply_assets(storage.assets, storage.items, changes)
 
     async def put_plan(self, plan: DagPlan) -> None:
         self._writable().plans.setdefault((plan.dag_id, plan.version), encode_plan(plan))
@@ -139,21 +150,10 @@ def _matches(head: RunHead, query: HeadQuery) -> bool:
         and (query.idempotency_key is None or head.idempotency_key == query.idempotency_key)
         and (query.dag_id_pattern is None or _like(head.key.dag_id, query.dag_id_pattern))
         and (query.run_id_pattern is None or _like(head.key.run_id, query.run_id_pattern))
-        and _within(head.logical_date, query.logical_date)
-        and _within(head.run_after, query.run_after)
-        and _within(head.start_date, query.start_date)
-        and _within(head.end_date, query.end_date)
-    )
-
-
-def _within(time: float | None, bounds: TimeRange) -> bool:
-    if time is None:
-        return bounds == TimeRange()
-    return (
-        (bounds.gte is None or time >= bounds.gte)
-        and (bounds.gt is None or time > bounds.gt)
-        and (bounds.lte is None or time <= bounds.lte)
-        and (bounds.lt is None or time < bounds.lt)
+        and query.logical_date.holds(head.logical_date)
+        and query.run_after.holds(head.run_after)
+        and query.start_date.holds(head.start_date)
+        and query.end_date.holds(head.end_date)
     )
 
 

@@ -37,13 +37,13 @@ class MemoryStore:
         items = self._writable()
         before = replace(items, by_key=dict(items.by_key)) if len(changes) > 1 else items
         try:
-            return [_apply(items, change) for change in changes]
+            return [apply(items, change) for change in changes]
         except ItemExists:
             items.last, items.by_key = before.last, before.by_key
             raise
 
 
-def _apply(items: Items, change: Change) -> int:
+def apply(items: Items, change: Change) -> int:
     if isinstance(change, Put):
         key = (change.kind, change.key)
         known = items.by_key.get(key)

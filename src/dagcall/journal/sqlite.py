@@ -22,11 +22,13 @@ from dagcall.errors import JournalError
 from dagcall.journal.base import HeadQuery, check_durability
 from dagcall.journal.encoding import decode_plan, decode_record
 from dagcall.journal.file_lock import FileLock
+from dagcall.journal.sqlite_assets import SqliteAssets
 from dagcall.journal.sqlite_file import connect_reader, explain, make_directories, make_file, statement
 from dagcall.journal.sqlite_rows import head_of, order_by, where
 from dagcall.journal.sqlite_store import Row, SqliteStore
 from dagcall.journal.sqlite_writer import Done, Entry, Outcome, SqliteWriter
 from dagcall.journal.store import Change
+from dagcall.model.assets import AssetChanges
 from dagcall.model.ids import RunKey
 from dagcall.model.plan import DagPlan
 from dagcall.model.records import Batch, JournalRecord, RunHead
@@ -48,6 +50,7 @@ class SqliteJournal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.store = SqliteStore(self._read_items, self._write_items)
+        self.assets = SqliteAssets(self.store, self._read_with, self._write)
         self._state = "new"
         self._loop: asyncio.AbstractEventLoop
         self._lock: FileLock
@@ -132,7 +135,10 @@ class SqliteJournal:
         assert isinstance(done, list)
         return done
 
-    async def _write(self, work: DagPlan | RunKey | tuple[Change, ...]) -> Done:
+    async def _read_with(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        return await self._read(lambda: function(self._reader()))
+
+    async def _write(self, work: DagPlan | RunKey | tuple[Change, ...] | AssetChanges) -> Done:
         if self._state != "open":
             raise self._not_open()
         future: asyncio.Future[Done] = self._loop.create_future()
@@ -189,15 +195,15 @@ class SqliteJournal:
 
     def _select_page(self, query: HeadQuery) -> tuple[list[RunHead], int]:
         reader = self._reader()
-        condition, values = where(query)
+        condition = where(query)
         order = order_by(query)
         # The page is chosen by row number first: sorting whole heads would carry every conf along.
-        page = f"SELECT run FROM runs WHERE {condition} ORDER BY {order} LIMIT ? OFFSET ?"
+        page = f"SELECT run FROM runs WHERE {condition.sql} ORDER BY {order} LIMIT ? OFFSET ?"
         reader.execute("BEGIN")  # one state for both answers
         try:
-            (total,) = reader.execute(f"SELECT count(*) FROM runs WHERE {condition}", values).fetchone()
+            (total,) = reader.execute(f"SELECT count(*) FROM runs WHERE {condition.sql}", condition.values).fetchone()
             rows = reader.execute(
-                f"{_HEADS} WHERE run IN ({page}) ORDER BY {order}", [*values, query.limit, query.offset]
+                f"{_HEADS} WHERE run IN ({page}) ORDER BY {order}", [*condition.values, query.limit, query.offset]
             ).fetchall()
         finally:
             reader.execute("COMMIT")

@@ -1,9 +1,9 @@
 """Rows of SQLite and the values they stand for: heads, and `HeadQuery` as SQL. Pure."""
 
-from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
-from dagcall.journal.base import HeadQuery, OrderColumn, TimeRange, pattern_terms
+from dagcall.journal.base import HeadQuery, OrderColumn
+from dagcall.journal.sqlite_conditions import Conditions
 from dagcall.model.ids import RunKey
 from dagcall.model.records import RunHead
 from dagcall.model.states import RunState
@@ -43,44 +43,20 @@ def head_of(row: HeadRow) -> RunHead:
     )
 
 
-def where(query: HeadQuery) -> tuple[str, list[Any]]:
-    """The condition of a query and its values (strings and numbers, as sqlite3 takes them)."""
-    conditions: list[str] = []
-    values: list[Any] = []
-
-    def condition(sql: str, *parameters: object) -> None:
-        conditions.append(sql)
-        values.extend(parameters)
-
-    def one_of(column: str, allowed: Iterable[str] | None) -> None:
-        if allowed is not None:
-            names = sorted(allowed)
-            condition(f"{column} IN ({', '.join('?' * len(names))})", *names)
-
-    def like(column: str, pattern: str | None) -> None:
-        if pattern is not None:
-            terms = pattern_terms(pattern)
-            condition(f"({' OR '.join([f'{column} LIKE ?'] * len(terms))})", *(f"%{term}%" for term in terms))
-
-    def within(column: str, bounds: TimeRange) -> None:
-        for operator, bound in ((">=", bounds.gte), (">", bounds.gt), ("<=", bounds.lte), ("<", bounds.lt)):
-            if bound is not None:
-                condition(f"{column} {operator} ?", bound)
-
-    one_of("dag_id", query.dag_ids)
-    one_of("state", query.states)
-    one_of("run_type", query.run_types)
-    if query.run_id is not None:
-        condition("run_id = ?", query.run_id)
-    if query.idempotency_key is not None:
-        condition("idempotency_key = ?", query.idempotency_key)
-    like("dag_id", query.dag_id_pattern)
-    like("run_id", query.run_id_pattern)
-    within("logical_date", query.logical_date)
-    within("run_after", query.run_after)
-    within("start_date", query.start_date)
-    within("end_date", query.end_date)
-    return " AND ".join(conditions) or "TRUE", values
+def where(query: HeadQuery) -> Conditions:
+    conditions = Conditions()
+    conditions.one_of("dag_id", query.dag_ids)
+    conditions.one_of("state", query.states)
+    conditions.one_of("run_type", query.run_types)
+    conditions.equal("run_id", query.run_id)
+    conditions.equal("idempotency_key", query.idempotency_key)
+    conditions.like("dag_id", query.dag_id_pattern)
+    conditions.like("run_id", query.run_id_pattern)
+    conditions.within("logical_date", query.logical_date)
+    conditions.within("run_after", query.run_after)
+    conditions.within("start_date", query.start_date)
+    conditions.within("end_date", query.end_date)
+    return conditions
 
 
 def order_by(query: HeadQuery) -> str:

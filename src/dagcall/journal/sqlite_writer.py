@@ -25,12 +25,15 @@ from queue import SimpleQueue
 from typing import Final, NamedTuple
 
 from dagcall.errors import DagcallError, JournalError, JournalFenced, RunExists
+from dagcall.journal import asset_items
 from dagcall.journal.continuity import begins, changing_part, check_continues
 from dagcall.journal.encoding import check_storable, encode_plan, encode_record
+from dagcall.journal.sqlite_assets import apply as apply_assets
 from dagcall.journal.sqlite_file import connect_writer, explain, statement
 from dagcall.journal.sqlite_rows import head_of
 from dagcall.journal.sqlite_store import apply
 from dagcall.journal.store import Change, Put
+from dagcall.model.assets import AssetChanges
 from dagcall.model.ids import RunKey
 from dagcall.model.plan import DagPlan
 from dagcall.model.records import Batch, RunHead
@@ -65,8 +68,8 @@ Done = bool | list[int] | None
 class Entry(NamedTuple):
     """Something to write, and who waits for it."""
 
-    work: Batch | DagPlan | RunKey | tuple[Change, ...]
-    """A batch to append, a plan to put, the key of a run to delete, or changes of the store."""
+    work: Batch | DagPlan | RunKey | tuple[Change, ...] | AssetChanges
+    """A batch to append, a plan to put, the key of a run to delete, or changes of the store or of assets."""
     power: bool
     future: asyncio.Future[None] | asyncio.Future[Done]
 
@@ -185,6 +188,8 @@ class SqliteWriter:
                 self._put_plan(work)
             elif isinstance(work, RunKey):
                 return Outcome(entry, self._delete(work))
+            elif isinstance(work, AssetChanges):
+                self._write_assets(work, asset_items.changes_of(work))
             else:
                 self._log_pages += sum(
                     3 + len(change.value) // 4096 if isinstance(change, Put) else 3 for change in work
@@ -202,6 +207,7 @@ class SqliteWriter:
             known = self._look_up(key)
         check_continues(batch, None if known is None else known.head)
         rows = [encode_record(key, record) for record in batch.records]
+        items = () if batch.assets is None else asset_items.changes_of(batch.assets)
         if known is None:
             check_storable(head)
             row = self._insert_run(head)
@@ -213,10 +219,17 @@ class SqliteWriter:
         entry = (row << 32) + head.last_record - len(rows)
         self._cursor.executemany(_INSERT_RECORD, [(entry + place, *one) for place, one in enumerate(rows, 1)])
         self._log_pages += 2 + sum(len(data) + len(event or b"") for _, _, data, event in rows) // 4096
+        if batch.assets is not None:
+            self._write_assets(batch.assets, items)
         if head.state.is_final:
             self._known.pop(key, None)
         else:
             self._known[key] = KnownRun(row, head)
+
+    def _write_assets(self, changes: AssetChanges, items: tuple[Change, ...]) -> None:
+        apply_assets(self._cursor, changes, items)
+        rows = (items, changes.queued, changes.dequeued, changes.consumed)
+        self._log_pages += 4 * sum(map(len, rows)) + sum(6 + len(event.extra) // 4096 for event in changes.events)
 
     def _insert_run(self, head: RunHead) -> int:
         values = (

@@ -6,6 +6,7 @@ Order matters: records are appended, and are durable, before any other command o
 from dataclasses import dataclass, field
 from typing import Any
 
+from dagcall.model.assets import Outlets
 from dagcall.model.events import EndKind, ErrorInfo, Event, RejectInfo, Resumed, RetryDue, RunTimedOut, Suspension
 from dagcall.model.states import OutcomeKind, RunState, TaskState
 
@@ -94,6 +95,15 @@ class SetTimer:
 
 
 @dataclass(frozen=True)
+class EmitAssetEvents:
+    """A task with outlets has succeeded: its asset events become durable with the records of this step."""
+
+    task_id: str
+    map_index: int
+    outlets: Outlets
+
+
+@dataclass(frozen=True)
 class CauseLink:
     """One step of the chain from the failed task to the result task."""
 
@@ -140,4 +150,4 @@ class EndRun:
     state: RunState
 
 
-Command = Record | StartAttempt | StopAttempt | Await | StopAwait | SetTimer | Answer | EndRun
+Command = Record | StartAttempt | StopAttempt | Await | StopAwait | SetTimer | EmitAssetEvents | Answer | EndRun

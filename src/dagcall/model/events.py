@@ -6,6 +6,7 @@ Times are seconds since the epoch, UTC. Values of XComs are opaque bytes (Messag
 from dataclasses import dataclass
 from enum import StrEnum
 
+from dagcall.model.assets import Outlets
 from dagcall.model.ids import UNMAPPED
 
 
@@ -91,6 +92,8 @@ class RunAccepted:
     run_after: float | None = None
     note: str | None = None
     traceparent: str | None = None
+    asset_events: bytes = b""
+    """The events that a run `asset_triggered` was started for: JSON, as its tasks get them."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,8 @@ class AttemptEnded:
     """The template fields as they were rendered: a JSON object, secrets masked."""
     suspension: Suspension | None = None
     """Set exactly when `kind` is one of the three that suspend the try."""
+    outlets: Outlets | None = None
+    """Of a task with outlets that succeeded."""
 
 
 class ResumeHow(StrEnum):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+from dagcall.model.assets import AliasDeclaration, AssetCondition, AssetDeclaration, AssetRef
 from dagcall.model.states import TriggerRule
 
 RETURN_VALUE = "return_value"
@@ -101,6 +102,8 @@ class TaskPlan:
     max_active_tis_per_dag: int | None = None
     max_active_tis_per_dagrun: int | None = None
     task_display_name: str = ""
+    inlets: tuple[AssetRef, ...] = ()
+    outlets: tuple[AssetRef, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,13 @@ class DagPlan:
     tags: tuple[str, ...] = ()
     owners: tuple[str, ...] = ()
     schedule: str | None = None
-    """Airflow's `timetable_summary`; never acted upon here."""
+    """Airflow's `timetable_summary`; of it only `asset_condition` is acted upon."""
+    catchup: bool = False
+    asset_condition: AssetCondition | None = None
+    """The DAG is started when it is met."""
+    assets: tuple[AssetDeclaration, ...] = ()
+    """All that the schedule and the tasks' inlets and outlets name."""
+    asset_aliases: tuple[AliasDeclaration, ...] = ()
     max_active_tasks: int | None = None
     max_active_runs: int | None = None
     has_weights: bool = False

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from dagcall.model.assets import AssetChanges
 from dagcall.model.events import Event
 from dagcall.model.ids import RunKey
 from dagcall.model.states import RunState
@@ -62,3 +63,5 @@ class Batch:
 
     head: RunHead
     records: tuple[JournalRecord, ...] = field(default=())
+    assets: AssetChanges | None = None
+    """What becomes durable with them, or not at all."""

@@ -28,6 +28,8 @@ class Permission(StrEnum):
     VARIABLE_EDIT = "variable:edit"
     CONNECTION_READ = "connection:read"
     CONNECTION_EDIT = "connection:edit"
+    ASSET_READ = "asset:read"
+    ASSET_EDIT = "asset:edit"
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ from typing import Any, Final
 
 import msgspec
 
+from dagcall.model.assets import Outlets
+
 PROTOCOL: Final = 1
 MAX_FRAME: Final = 1 << 30
 """Bytes. Larger XComs belong into object storage; stock Airflow's 4-byte header allows no more than four times this."""
@@ -165,6 +167,7 @@ class Start(Frame, frozen=True, array_like=True, tag=True):
     log_path: str
     xcoms: list[Shipped]
     continues: Continues | None = None
+    asset_events: bytes = b""
 
 
 class Pushed(Frame, frozen=True, array_like=True, tag=True):
@@ -191,6 +194,7 @@ class Ended(Frame, frozen=True, array_like=True, tag=True):
     rendered_map_index: str | None
     rendered_fields: bytes
     suspension: Suspended | None = None
+    outlets: Outlets | None = None
 
 
 class Idle(Frame, frozen=True, array_like=True, tag=True):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from dagcall.journal.base import Journal
 from dagcall.journal.sqlite import SqliteJournal
+from dagcall.testing.asset_suite import AssetSuite
 from dagcall.testing.journal_storage import JournalStorage
 from dagcall.testing.journal_suite import JournalSuite
 from dagcall.testing.store_suite import StoreSuite
@@ -21,3 +22,6 @@ class TestSqliteJournal(Sqlite, JournalSuite): ...
 
 
 class TestSqliteStore(Sqlite, StoreSuite): ...
+
+
+class TestSqliteAssets(Sqlite, AssetSuite): ...

@@ -13,6 +13,15 @@ import pytest
 import yaml
 
 from dagcall.coordinator.api import ImportErrorInfo
+from dagcall.model.assets import (
+    AliasDeclaration,
+    AssetChanges,
+    AssetCondition,
+    AssetDeclaration,
+    AssetRef,
+    Consumption,
+)
+from dagcall.model.plan import TaskPlan
 from dagcall.server.api_v2.dag_runs import RUN_STATES, RUN_TYPES
 from dagcall.server.api_v2.routes import AIRFLOW_ROUTES
 from dagcall.server.api_v2.task_instances import STATES
@@ -20,7 +29,10 @@ from dagcall.server.app import create_app
 from dagcall.server.route import Route
 from dagcall.server.settings import ServerSettings
 
-from ...unit.server.conftest import coordinator  # noqa: F401  the fixture, with its DAGs
+from ...unit.server.conftest import (
+    coordinator,  # noqa: F401  the fixture, with its DAGs
+    plan,
+)
 from ...unit.server.scripted import Hold, ScriptedCoordinator
 
 pytestmark = pytest.mark.anyio
@@ -53,7 +65,24 @@ async def http(coordinator: ScriptedCoordinator) -> AsyncIterator[httpx.AsyncCli
         await client.post("/call/mapped?run_id=r", json={"n": 1})
         await client.post("/api/v2/variables", json={"key": "v", "value": 1})
         await client.post("/api/v2/connections", json={"connection_id": "c", "conn_type": "http", "port": 1})
+        await _with_assets(coordinator, client)
         yield client
+
+
+async def _with_assets(coordinator: ScriptedCoordinator, client: httpx.AsyncClient) -> None:  # noqa: F811
+    """Two assets, an alias, an event that is queued for a DAG, and one that the run was started for."""
+    refs = (AssetRef("asset", "a", "s3://a/b"), AssetRef("alias", "alias"))
+    condition = AssetCondition("all", parts=tuple(AssetCondition("ref", ref) for ref in refs))
+    declared = (AssetDeclaration("a", "s3://a/b", extra=b'{"x":[1]}'),)
+    aliases = (AliasDeclaration("alias"),)
+    task = TaskPlan("t", inlets=refs, outlets=refs)
+    coordinator.serve(
+        plan("on_assets", task, asset_condition=condition, assets=declared, asset_aliases=aliases, schedule="Asset")
+    )
+    for extra in ({}, {"n": None}):
+        answer = await client.post("/api/v2/assets/events", json={"asset_id": 1, "extra": extra})
+        assert answer.status_code == 200, answer.text
+    await coordinator.journal.assets.write(AssetChanges(consumed=(Consumption(1, "mapped", "r", True),)))
 
 
 @pytest.mark.parametrize("route", AIRFLOW_ROUTES, ids=lambda route: f"{route.method} {route.openapi_path}")
@@ -93,6 +122,16 @@ def test_route_is_airflows(stock: dict[str, Any], route: Route) -> None:
         ("/api/v2/variables/v", "VariableResponse"),
         ("/api/v2/connections", "ConnectionCollectionResponse"),
         ("/api/v2/connections/c", "ConnectionResponse"),
+        ("/api/v2/assets", "AssetCollectionResponse"),
+        ("/api/v2/assets/1", "AssetResponse"),
+        ("/api/v2/assets/aliases", "AssetAliasCollectionResponse"),
+        ("/api/v2/assets/aliases/1", "AssetAliasResponse"),
+        ("/api/v2/assets/events", "AssetEventCollectionResponse"),
+        ("/api/v2/assets/1/queuedEvents", "QueuedEventCollectionResponse"),
+        ("/api/v2/dags/on_assets/assets/queuedEvents", "QueuedEventCollectionResponse"),
+        ("/api/v2/dags/on_assets/assets/1/queuedEvents", "QueuedEventResponse"),
+        ("/api/v2/dags/on_assets/details", "DAGDetailsResponse"),
+        (f"{RUN}/upstreamAssetEvents", "AssetEventCollectionResponse"),
     ],
 )
 async def test_body_is_airflows(stock: dict[str, Any], http: httpx.AsyncClient, path: str, schema: str) -> None:
@@ -114,6 +153,12 @@ async def test_unfinished_runs_too(
     check(stock, "DAGRunResponse", answer.json())
     instances = (await http.get("/api/v2/dags/mapped/dagRuns/open/taskInstances")).json()
     check(stock, "TaskInstanceCollectionResponse", instances)
+
+
+async def test_changes_of_assets_too(stock: dict[str, Any], http: httpx.AsyncClient) -> None:
+    check(stock, "AssetEventResponse", (await http.post("/api/v2/assets/events", json={"asset_id": 1})).json())
+    check(stock, "DAGRunResponse", (await http.post("/api/v2/assets/1/materialize", json={})).json())
+    assert (await http.delete("/api/v2/assets/1/queuedEvents")).status_code == 204
 
 
 async def test_errors_are_airflows(stock: dict[str, Any], http: httpx.AsyncClient) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dagcall.coordinator.assets import Assets
 from dagcall.coordinator.awaits import Awaited, Awaits
 from dagcall.coordinator.clock import SystemClock
 from dagcall.coordinator.driver import Driver, Surroundings
@@ -115,6 +116,7 @@ class Server:
             awaits=Awaits(SystemClock(), [self.waiter]),
             epoch=epoch,
             hostname="here",
+            assets=Assets(self.journal, SystemClock(), lambda: None),
             log_path=lambda run, command: "/nowhere",
             answer_question=lambda run, ask: None,
             on_answered=lambda run: None,

@@ -2,4 +2,6 @@
 
 import pytest
 
-pytest.register_assert_rewrite("dagcall.testing.journal_suite", "dagcall.testing.store_suite")
+pytest.register_assert_rewrite(
+    "dagcall.testing.journal_suite", "dagcall.testing.store_suite", "dagcall.testing.asset_suite"
+)

@@ -6,6 +6,7 @@ import pytest
 
 from dagcall.journal.base import Journal
 from dagcall.journal.memory import MemoryJournal, MemoryStorage
+from dagcall.testing.asset_suite import AssetSuite
 from dagcall.testing.journal_storage import JournalStorage
 from dagcall.testing.journal_suite import JournalSuite
 from dagcall.testing.store_suite import StoreSuite
@@ -27,3 +28,6 @@ class TestMemoryJournal(Memory, JournalSuite): ...
 
 
 class TestMemoryStore(Memory, StoreSuite): ...
+
+
+class TestMemoryAssets(Memory, AssetSuite): ...

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from dagcall.coordinator.api import CallRequest, ImportErrorInfo, Timing
+from dagcall.coordinator.assets import Assets
 from dagcall.coordinator.cipher import Cipher
 from dagcall.coordinator.kept import keep
 from dagcall.coordinator.limits import Limits
@@ -176,6 +177,16 @@ def ended(attempt: int, value: Any) -> AttemptEnded:
     return AttemptEnded(attempt, EPOCH, EndKind.SUCCESS, xcoms=xcoms, plain=plain, rendered_fields=fields)
 
 
+class StoppedClock:
+    """The time before the first thing happens."""
+
+    def now(self) -> float:
+        return START - 1
+
+    def new_run_id(self, run_after: float, run_type: str = "manual") -> str:
+        raise NotImplementedError
+
+
 class ScriptedCatalog:
     def __init__(self) -> None:
         self.is_loaded = True
@@ -214,6 +225,7 @@ class ScriptedCoordinator:
         self.journal = MemoryJournal()
         self.kept = keep(self.journal.store, Cipher(), self.tick, lambda name: None)
         self.pools = Pools(self.journal.store, Limits(), list, self.tick)
+        self.assets = Assets(self.journal, StoppedClock(), lambda: None)
         self.work: dict[str, Work] = {}
         self.refusal: Problem | None = None
         self.requests: list[CallRequest] = []
@@ -229,6 +241,7 @@ class ScriptedCoordinator:
 
     def serve(self, plan: DagPlan) -> None:
         self.catalog.by_id[plan.dag_id] = plan
+        self.assets.declare(self.catalog.plans())
 
     async def call(self, request: CallRequest) -> ScriptedRun:
         self.requests.append(request)

@@ -24,12 +24,25 @@ class Trigger:
 
 
 @dataclass(frozen=True)
+class NewAssetEvent:
+    """`CreateAssetEventsBody`."""
+
+    asset_id: int
+    extra: dict[str, Any]
+    partition_key: str | None
+
+
+@dataclass(frozen=True)
 class Patch:
     """`DAGRunPatchBody`."""
 
     state: str | None
     note_given: bool
 
+
+SOON = 1.0
+"""Seconds. How far `run_after` may lie ahead and still mean now: clocks of callers differ."""
+_ID_LENGTH = 250
 
 _TRIGGER_FIELDS = (
     "dag_run_id",
@@ -47,6 +60,40 @@ async def read_trigger(request: Request, limit: int) -> Trigger:
     body = await read_object(request, limit, _TRIGGER_FIELDS)
     if "logical_date" not in body:
         raise invalid("body", "logical_date", "missing", "Field required", body)
+    return _trigger(body)
+
+
+async def read_materialize(request: Request, limit: int) -> Trigger:
+    """`MaterializeAssetBody`; there need be none."""
+    return _trigger(await read_object(request, limit, _TRIGGER_FIELDS, optional=True))
+
+
+async def read_asset_event(request: Request, limit: int) -> NewAssetEvent:
+    body = await read_object(request, limit, ("asset_id", "partition_key", "extra", "access_control"))
+    if "asset_id" not in body:
+        raise invalid("body", "asset_id", "missing", "Field required", body)
+    asset_id = body["asset_id"]
+    if not isinstance(asset_id, int) or isinstance(asset_id, bool):
+        raise invalid("body", "asset_id", "int_type", "Input should be a valid integer", asset_id)
+    extra = body.get("extra", {})
+    if not isinstance(extra, dict):
+        raise invalid("body", "extra", "dict_type", "Input should be a valid dictionary", extra)
+    partition_key = optional_text(body, "partition_key")
+    if partition_key is not None and not partition_key.strip():
+        raise invalid(
+            "body", "partition_key", "string_pattern_mismatch", "String should match pattern '\\S'", partition_key
+        )
+    if partition_key is not None and len(partition_key) > _ID_LENGTH:
+        message = f"String should have at most {_ID_LENGTH} characters"
+        raise invalid("body", "partition_key", "string_too_long", message, partition_key)
+    if not isinstance(body.get("access_control"), dict | None):  # of teams, which Airflow has off by default
+        raise invalid(
+            "body", "access_control", "dict_type", "Input should be a valid dictionary", body["access_control"]
+        )
+    return NewAssetEvent(asset_id, extra, partition_key)
+
+
+def _trigger(body: dict[str, Any]) -> Trigger:
     for name in ("data_interval_start", "data_interval_end", "partition_key"):
         if body.get(name) is not None:
             raise NotSupported(f"dagcall does not support {name}: its runs have no data interval and no partition.")
@@ -71,9 +118,13 @@ async def read_patch(request: Request, limit: int) -> Patch:
     return Patch(state, "note" in body)
 
 
-async def read_object(request: Request, limit: int, known: tuple[str, ...]) -> dict[str, Any]:
-    """A body that is an object with no fields but the known ones."""
+async def read_object(
+    request: Request, limit: int, known: tuple[str, ...], *, optional: bool = False
+) -> dict[str, Any]:
+    """A body that is an object with no fields but the known ones; where it is `optional`, there need be none."""
     raw = await read_body(request, limit)
+    if optional and raw in (b"", b"null"):
+        return {}
     if not raw:
         raise AirflowError(422, [{"type": "missing", "loc": ["body"], "msg": "Field required", "input": None}])
     body = decode_json(raw)

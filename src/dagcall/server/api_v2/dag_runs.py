@@ -13,7 +13,7 @@ from dagcall.journal.base import HeadQuery
 from dagcall.model.ids import RunKey
 from dagcall.model.records import RunHead
 from dagcall.model.states import RunState
-from dagcall.server.api_v2.bodies import read_patch, read_trigger
+from dagcall.server.api_v2.bodies import SOON, read_patch, read_trigger
 from dagcall.server.api_v2.query import PAGING, AirflowQuery, ranges
 from dagcall.server.api_v2.runs import ALL, check_dag, display_name, find_run
 from dagcall.server.context import Context
@@ -34,14 +34,11 @@ _ORDER_SIGNED = _ORDER | {f"-{name}": f"-{column}" for name, column in _ORDER.it
 _TIMES = ("run_after", "logical_date", "start_date", "end_date")
 _QUERY = (*PAGING, *ranges(*_TIMES), "state", "run_type", "run_id_pattern", "dag_id_pattern")
 
-_SOON = 1.0
-"""Seconds. How far `run_after` may lie ahead and still mean now: clocks of callers differ."""
-
 
 async def trigger(context: Context, request: Request, caller: Caller) -> Response:
     dag_id = request.path_params["dag_id"]
     body = await read_trigger(request, context.settings.body_limit)
-    if body.run_after is not None and body.run_after > time.time() + _SOON:
+    if body.run_after is not None and body.run_after > time.time() + SOON:
         raise NotSupported("dagcall does not support a run_after in the future: its runs start when they are called.")
     try:
         view = await context.coordinator.call(
@@ -59,7 +56,7 @@ async def trigger(context: Context, request: Request, caller: Caller) -> Respons
         )
     except DagNotFound:
         raise AirflowError(404, f"Dag with dag_id: '{dag_id}' not found") from None
-    return _one(context, view.head)
+    return one_run(context, view.head)
 
 
 async def list_runs(context: Context, request: Request, caller: Caller) -> Response:
@@ -103,7 +100,7 @@ def head_query(query: AirflowQuery, dag_id: str, order_by: list[str]) -> HeadQue
 
 async def get_run(context: Context, request: Request, caller: Caller) -> Response:
     view = await find_run(context, **_names(request))
-    return _one(context, view.head)
+    return one_run(context, view.head)
 
 
 async def patch_run(context: Context, request: Request, caller: Caller) -> Response:
@@ -119,7 +116,7 @@ async def patch_run(context: Context, request: Request, caller: Caller) -> Respo
         raise NotSupported(
             f"The run has ended as {view.head.state.value}; dagcall does not change runs that have ended."
         )
-    return _one(context, view.head)
+    return one_run(context, view.head)
 
 
 async def delete_run(context: Context, request: Request, caller: Caller) -> Response:
@@ -131,7 +128,7 @@ def _names(request: Request) -> dict[str, str]:
     return {"dag_id": request.path_params["dag_id"], "run_id": request.path_params["dag_run_id"]}
 
 
-def _one(context: Context, head: RunHead) -> Response:
+def one_run(context: Context, head: RunHead) -> Response:
     return Response(encode(run_document(head, display_name(context, head.key.dag_id))), media_type=JSON)
 
 

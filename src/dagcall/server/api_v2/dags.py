@@ -10,6 +10,7 @@ from dagcall.errors import NotSupported
 from dagcall.journal.base import HeadQuery
 from dagcall.model.plan import DagPlan
 from dagcall.model.states import RunState
+from dagcall.server.api_v2.asset_expression import expression
 from dagcall.server.api_v2.query import PAGING, AirflowQuery
 from dagcall.server.api_v2.runs import check_dag
 from dagcall.server.context import Context
@@ -73,7 +74,7 @@ async def get_dag_details(context: Context, request: Request, caller: Caller) ->
     document = dag_document(plan, failing) | {
         "catchup": False,
         "dag_run_timeout": iso_duration(plan.dagrun_timeout),
-        "asset_expression": None,
+        "asset_expression": expression(plan.asset_condition, context.coordinator.assets.book),
         "doc_md": plan.doc_md,
         "start_date": iso_or_none(plan.start_date),
         "end_date": iso_or_none(plan.end_date),
@@ -122,7 +123,7 @@ def dag_document(plan: DagPlan, failing: set[str]) -> dict[str, Any]:
         "fileloc": plan.fileloc,
         "description": plan.description,
         "timetable_summary": plan.schedule,
-        "timetable_description": None,
+        "timetable_description": None if plan.asset_condition is None else "Triggered by assets",
         "timetable_partitioned": False,
         "timetable_periodic": False,
         "tags": [{"name": tag, "dag_id": plan.dag_id, "dag_display_name": name} for tag in sorted(plan.tags)],

@@ -132,6 +132,14 @@ class AirflowQuery:
         ]
         return lambda text: any(one.search(text) for one in compiled)
 
+    def prefix_matcher(self, name: str) -> Callable[[str], bool]:
+        """Airflow's prefixes: `a|b` either, as they are written but for what is no letter or digit at their end."""
+        pattern = self.one(name)
+        if pattern is None or pattern == "~":
+            return lambda text: True
+        begins = tuple(re.sub(r"[\W_]+$", "", term) for term in pattern_terms(pattern))
+        return lambda text: text.startswith(begins)
+
     def page(
         self, items: Iterable[T], keys: Mapping[str, Callable[[T], Any]], default: Iterable[str]
     ) -> tuple[list[T], int]:
@@ -142,18 +150,6 @@ class AirflowQuery:
             ordered.sort(key=lambda item: _sortable(key(item)), reverse=name.startswith("-"))
         offset = self.offset
         return ordered[offset : offset + self.limit], len(ordered)
-
-
-def within(time: float | None, bounds: TimeRange) -> bool:
-    if bounds == TimeRange():
-        return True
-    return (
-        time is not None
-        and (bounds.gte is None or time >= bounds.gte)
-        and (bounds.gt is None or time > bounds.gt)
-        and (bounds.lte is None or time <= bounds.lte)
-        and (bounds.lt is None or time < bounds.lt)
-    )
 
 
 def _sortable(value: Any) -> tuple[bool, Any]:

@@ -14,86 +14,18 @@ from dagcall.server.api_v2 import (
     wait,
     xcoms,
 )
-from dagcall.server.context import Handler
+from dagcall.server.api_v2.asset_routes import ASSET_ROUTES
+from dagcall.server.api_v2.rows import INTEGER as _INTEGER
+from dagcall.server.api_v2.rows import MAP_INDEX, ORDER_BY, PAGE, STATE
+from dagcall.server.api_v2.rows import change as _change
+from dagcall.server.api_v2.rows import get as _get
 from dagcall.server.policy import Permission
 from dagcall.server.route import Parameter, Route, Schema
-
-_INTEGER: Schema = {"type": "integer"}
-_ERROR: Schema = {"$ref": "#/components/schemas/AirflowError"}
-
-LIMIT = Parameter("limit", "At most so many entries.", _INTEGER)
-OFFSET = Parameter("offset", "Leave out so many entries first.", _INTEGER)
-ORDER_BY = Parameter("order_by", "Name of a field, `-` in front for descending; repeatable.")
-STATE = Parameter("state", "Only those in this state; repeatable.")
-MAP_INDEX = Parameter("map_index", "Which instance of a mapped task; -1 when it is not mapped.", _INTEGER)
-PAGE = (LIMIT, OFFSET, ORDER_BY)
 
 _DAG = "/api/v2/dags/{dag_id}"
 _RUN = _DAG + "/dagRuns/{dag_run_id}"
 _INSTANCES = _RUN + "/taskInstances"
 _INSTANCE = _INSTANCES + "/{task_id}"
-
-
-def _get(
-    path: str,
-    permission: Permission,
-    handler: Handler,
-    summary: str,
-    tag: str,
-    *parameters: Parameter,
-    needs_dags: bool = True,
-    description: str = "",
-) -> Route:
-    return Route(
-        "GET",
-        path,
-        permission,
-        handler,
-        summary,
-        f"Airflow: {tag}",
-        description=description,
-        needs_dags=needs_dags,
-        parameters=parameters,
-        answers={
-            "200": {"type": "object", "description": "As in Airflow 3.3's public API."},
-            "404": _ERROR,
-            "422": _ERROR,
-            "501": _ERROR,
-        },
-    )
-
-
-def _change(
-    method: str,
-    path: str,
-    permission: Permission,
-    handler: Handler,
-    summary: str,
-    tag: str,
-    body: Schema | None,
-    *parameters: Parameter,
-    needs_dags: bool = True,
-) -> Route:
-    return Route(
-        method,
-        path,
-        permission,
-        handler,
-        summary,
-        f"Airflow: {tag}",
-        needs_dags=needs_dags,
-        parameters=parameters,
-        body=body,
-        answers={
-            "200": {"type": "object", "description": "As in Airflow 3.3's public API."},
-            "400": _ERROR,
-            "404": _ERROR,
-            "409": _ERROR,
-            "422": _ERROR,
-            "501": _ERROR,
-        },
-    )
-
 
 _TRIGGER_BODY: Schema = {
     "type": "object",
@@ -146,6 +78,7 @@ _POOL_BODY: Schema = {
 }
 
 AIRFLOW_ROUTES: tuple[Route, ...] = (
+    *ASSET_ROUTES,
     _get("/api/v2/version", Permission.NONE, monitor.version, "Airflow's version", "monitoring", needs_dags=False),
     _get(
         "/api/v2/monitor/health", Permission.NONE, monitor.health, "Health of the parts", "monitoring", needs_dags=False

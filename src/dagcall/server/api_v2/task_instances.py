@@ -11,7 +11,7 @@ from starlette.responses import Response
 from dagcall.coordinator.api import RunView
 from dagcall.core.instance import TaskInstance
 from dagcall.model.ids import TaskKey, attempt_uuid
-from dagcall.server.api_v2.query import PAGING, AirflowQuery, ranges, within
+from dagcall.server.api_v2.query import PAGING, AirflowQuery, ranges
 from dagcall.server.api_v2.runs import display_name, find_run, find_runs
 from dagcall.server.context import Context
 from dagcall.server.policy import Caller
@@ -137,8 +137,8 @@ def _page(context: Context, query: AirflowQuery, entries: list[Entry]) -> Respon
         and all(getattr(one.task, name) in values for name, values in tasks.items())
         and (not map_indexes or str(one.map_index) in map_indexes)
         and (not tries or str(one.try_number) in tries)
-        and within(one.start_date, starts)
-        and within(one.end_date, ends)
+        and starts.holds(one.start_date)
+        and ends.holds(one.end_date)
         and by_name(one.task.task_display_name or one.task.task_id)
     ]
     page, total = query.page(found, _KEYS, ("map_index",))

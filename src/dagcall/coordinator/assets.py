@@ -1,0 +1,103 @@
+"""Assets as the server knows them: the book, kept in step with the journal.
+
+Guarantees. The events of a task instance are durable with its end, in one batch, or neither is (`emitted`, which the
+driver puts into that batch). Nobody sees an event, and no DAG is started for it, before it is durable.
+
+Authoritative: the journal for what happened, `core.asset_book` for what follows from it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Sequence
+
+from dagcall.coordinator.clock import Clock
+from dagcall.core.asset_book import AssetBook
+from dagcall.core.asset_outlets import changes_of, with_events
+from dagcall.errors import DagcallError
+from dagcall.journal.assets import AssetEventQuery
+from dagcall.journal.base import Journal
+from dagcall.model.assets import (
+    AssetChanges,
+    AssetEvent,
+    KeptAssets,
+    Outlets,
+    Queued,
+    Source,
+)
+from dagcall.model.ids import RunKey
+from dagcall.model.plan import DagPlan
+from dagcall.model.records import RunHead
+
+log = logging.getLogger("dagcall.assets")
+
+
+class Assets:
+    """Implements `api.AssetsView`."""
+
+    def __init__(self, journal: Journal, clock: Clock, changed: Callable[[], None]) -> None:
+        """`changed` is called when DAGs may have become due."""
+        self.book = AssetBook(KeptAssets())
+        self._journal = journal
+        self._clock = clock
+        self._changed = changed
+        self._saving: set[asyncio.Task[None]] = set()
+
+    async def load(self) -> None:
+        self.book = AssetBook(await self._journal.assets.load())
+
+    async def stop(self) -> None:
+        await asyncio.gather(*self._saving, return_exceptions=True)
+
+    def declare(self, plans: Collection[DagPlan]) -> None:
+        """These DAGs are served now."""
+        self.book.declare(plans, self._clock.now())
+        stale = self.book.stale({plan.dag_id for plan in plans})
+        changes = with_events(self.book, (), dequeued=stale)
+        if changes != AssetChanges():
+            saving = asyncio.get_running_loop().create_task(self._save(changes), name="dagcall-assets")
+            self._saving.add(saving)
+            saving.add_done_callback(self._saving.discard)
+        self._changed()
+
+    def emitted(self, run: RunKey, task_id: str, map_index: int, outlets: Outlets, now: float) -> AssetChanges:
+        """What follows from the outlets of a task that succeeded; takes effect with `durable`."""
+        return changes_of(self.book, outlets, Source(run.dag_id, task_id, run.run_id, map_index), now)
+
+    def durable(self, changes: AssetChanges) -> None:
+        self.book.apply(changes)
+        if changes.queued:
+            self._changed()
+
+    async def create_event(self, asset_id: int, extra: bytes, partition_key: str | None = None) -> AssetEvent | None:
+        """An event of nobody's task; None when there is no such asset. Raises JournalError."""
+        asset = self.book.assets.get(asset_id)
+        if asset is None:
+            return None
+        made = self.book.event(asset, Source(), extra, self._clock.now(), partition_key=partition_key)
+        await self._write(with_events(self.book, [made]))
+        return made[0]
+
+    async def dequeue(self, entries: Collection[Queued]) -> None:
+        """Forget that these assets were updated. Their events stay."""
+        await self._write(AssetChanges(dequeued=tuple(entries)))
+
+    async def events(self, query: AssetEventQuery) -> tuple[list[AssetEvent], int]:
+        return await self._journal.assets.events(query)
+
+    async def created_runs(self, events: Sequence[AssetEvent]) -> dict[int, list[tuple[RunHead, bool]]]:
+        found: dict[int, list[tuple[RunHead, bool]]] = {event.id: [] for event in events}
+        for one in await self._journal.assets.consumptions(list(found)):
+            head = await self._journal.head(RunKey(one.dag_id, one.run_id))
+            if head is not None:
+                found[one.event_id].append((head, one.triggering))
+        return found
+
+    async def _write(self, changes: AssetChanges) -> None:
+        await self._journal.assets.write(changes)
+        self.durable(changes)
+
+    async def _save(self, changes: AssetChanges) -> None:
+        try:
+            await self._write(changes)
+        except DagcallError as error:
+            log.warning("assets could not be kept now, and are with the next event: %s", error)

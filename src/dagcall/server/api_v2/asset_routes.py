@@ -1,0 +1,146 @@
+"""Airflow's routes about assets, in the table's form. Fixed paths before those with a free part in the same place."""
+
+from dagcall.server.api_v2 import asset_events, assets
+from dagcall.server.api_v2.rows import INTEGER, PAGE, change, get
+from dagcall.server.policy import Permission
+from dagcall.server.route import Parameter, Route, Schema
+
+_TAG = "assets"
+_ASSETS = "/api/v2/assets"
+_ASSET = _ASSETS + "/{asset_id}"
+_OF_DAG = "/api/v2/dags/{dag_id}/assets"
+
+_NAME = Parameter("name_pattern", "Part of the name; `%` any text, `_` any character, `a|b` either.")
+_NAME_PREFIX = Parameter("name_prefix_pattern", "Beginning of the name.")
+_BEFORE = Parameter("before", "Only what was queued before this time.")
+
+_EVENT_BODY: Schema = {
+    "type": "object",
+    "required": ["asset_id"],
+    "properties": {
+        "asset_id": INTEGER,
+        "extra": {"type": "object"},
+        "partition_key": {"type": ["string", "null"]},
+    },
+}
+_MATERIALIZE_BODY: Schema = {
+    "type": "object",
+    "properties": {
+        "dag_run_id": {"type": ["string", "null"]},
+        "logical_date": {"type": ["string", "null"], "format": "date-time"},
+        "conf": {"type": ["object", "null"]},
+        "note": {"type": ["string", "null"]},
+    },
+}
+
+ASSET_ROUTES: tuple[Route, ...] = (
+    get(
+        _ASSETS,
+        Permission.ASSET_READ,
+        assets.list_assets,
+        "Assets",
+        _TAG,
+        *PAGE,
+        _NAME,
+        _NAME_PREFIX,
+        Parameter("uri_pattern", "Part of the URI."),
+        Parameter("uri_prefix_pattern", "Beginning of the URI."),
+        Parameter("dag_ids", "Only those that these DAGs name; repeatable, or with commas."),
+        Parameter("only_active", "Leave out those that no DAG names any more.", {"type": "boolean"}),
+    ),
+    get(_ASSETS + "/aliases", Permission.ASSET_READ, assets.list_aliases, "Aliases", _TAG, *PAGE, _NAME, _NAME_PREFIX),
+    get(_ASSETS + "/aliases/{asset_alias_id}", Permission.ASSET_READ, assets.get_alias, "One alias", _TAG),
+    get(
+        _ASSETS + "/events",
+        Permission.ASSET_READ,
+        asset_events.list_events,
+        "Events of assets",
+        _TAG,
+        *PAGE,
+        Parameter("asset_id", "Only of this asset.", INTEGER),
+        Parameter("source_dag_id", "Only those that this DAG made."),
+        Parameter("source_task_id", "Only those that this task made."),
+        Parameter("source_run_id", "Only those that this run made."),
+        Parameter("source_map_index", "Only those that instances with this map index made.", INTEGER),
+        _NAME,
+        _NAME_PREFIX,
+        Parameter("timestamp_gte", "Bounds of the time; also `_gt`, `_lte`, `_lt`."),
+    ),
+    change(
+        "POST",
+        _ASSETS + "/events",
+        Permission.ASSET_EDIT,
+        asset_events.create_event,
+        "Say that an asset was updated: DAGs scheduled on it start",
+        _TAG,
+        _EVENT_BODY,
+    ),
+    change(
+        "POST",
+        _ASSET + "/materialize",
+        Permission.DAG_CALL,
+        assets.materialize,
+        "Start the DAG that updates an asset",
+        _TAG,
+        _MATERIALIZE_BODY,
+    ),
+    get(
+        _ASSET + "/queuedEvents",
+        Permission.ASSET_READ,
+        asset_events.list_queued,
+        "DAGs that an update of the asset is queued for",
+        _TAG,
+        _BEFORE,
+    ),
+    change(
+        "DELETE",
+        _ASSET + "/queuedEvents",
+        Permission.ASSET_EDIT,
+        asset_events.delete_queued,
+        "Forget what is queued for an asset",
+        _TAG,
+        None,
+    ),
+    get(_ASSET, Permission.ASSET_READ, assets.get_asset, "One asset", _TAG),
+    get(
+        _OF_DAG + "/queuedEvents",
+        Permission.ASSET_READ,
+        asset_events.list_queued,
+        "Updated assets that are queued for a DAG",
+        _TAG,
+        _BEFORE,
+    ),
+    change(
+        "DELETE",
+        _OF_DAG + "/queuedEvents",
+        Permission.ASSET_EDIT,
+        asset_events.delete_queued,
+        "Forget what is queued for a DAG",
+        _TAG,
+        None,
+    ),
+    get(
+        _OF_DAG + "/{asset_id}/queuedEvents",
+        Permission.ASSET_READ,
+        asset_events.get_queued,
+        "Whether an asset is queued for a DAG",
+        _TAG,
+        _BEFORE,
+    ),
+    change(
+        "DELETE",
+        _OF_DAG + "/{asset_id}/queuedEvents",
+        Permission.ASSET_EDIT,
+        asset_events.delete_queued,
+        "Forget that an asset is queued for a DAG",
+        _TAG,
+        None,
+    ),
+    get(
+        "/api/v2/dags/{dag_id}/dagRuns/{dag_run_id}/upstreamAssetEvents",
+        Permission.ASSET_READ,
+        asset_events.upstream_events,
+        "The events that a run was started for",
+        _TAG,
+    ),
+)
