@@ -8,7 +8,7 @@ from typing import Literal
 from dagcall.compose import RUNTIME, worker_environment
 from dagcall.workers.fleet import Fleet, LoadedFile
 
-Kind = Literal["ok", "refused", "import-error", "note"]
+Kind = Literal["ok", "refused", "import-error", "warning", "note"]
 
 
 @dataclass(frozen=True)
@@ -57,5 +57,6 @@ def _rows(file: LoadedFile) -> list[CheckRow]:
             rows += [CheckRow("refused", dag_id, path, one.task_id, one.feature, one.reason) for one in plan.refusals]
         else:
             rows.append(CheckRow("ok", dag_id, path))
-        rows += [CheckRow("note", dag_id, path, reason=note) for note in plan.notes]
+        rows += [CheckRow("warning", dag_id, path, reason=warning) for warning in plan.warnings]
+        rows += [CheckRow("note", dag_id, path, one.task_id, one.feature, one.text) for one in plan.notes]
     return rows

@@ -36,8 +36,9 @@ _KINDS = {sdk.__name__: kind for kind, sdk in _CLASSES.items()}
 
 
 def condition_of(dag: DAG) -> AssetCondition | None:
-    """When the DAG is started by events; None when it is not. The time half of an `AssetOrTimeSchedule` is left out."""
-    condition = _schedule_of(dag)
+    """When the DAG is started by events; None when it is not. The time half of an `AssetOrTimeSchedule` is left out, and
+    so is a schedule on partitions of assets, of which events tell nothing here."""
+    condition = None if type(dag.timetable).__name__ == "PartitionedAssetTimetable" else _schedule_of(dag)
     return None if condition is None else _condition(condition)
 
 

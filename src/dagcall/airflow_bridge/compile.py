@@ -3,7 +3,7 @@
 The live DAG is read, not Airflow's serialized form: the latter leaves out which task is the DAG's result.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ from airflow.sdk.definitions._internal.types import NOTSET
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.sdk.definitions.xcom_arg import ConcatXComArg, MapXComArg, PlainXComArg, XComArg, ZipXComArg
 
-from dagcall.airflow_bridge import assets, refusals, weights
+from dagcall.airflow_bridge import assets, notes, refusals, weights
 from dagcall.airflow_bridge.settings import conf, has_custom_xcom_backend, inherits_airflow_limits
 from dagcall.model.plan import RETURN_VALUE, DagPlan, Mapping, MapSource, Retry, TaskPlan, XComRef
 from dagcall.model.states import TriggerRule
@@ -25,8 +25,8 @@ ISOLATION_TAG = "dagcall:isolation=task"
 """An author asks for single-use workers with this tag: a DAG has no other field for settings of third parties."""
 
 
-def compile_dag(dag: DAG, *, version: str, relative_fileloc: str) -> DagPlan:
-    """Everything a run needs to know of `dag`, features that are refused included."""
+def compile_dag(dag: DAG, *, version: str, relative_fileloc: str, unforkable: Sequence[str] = ()) -> DagPlan:
+    """Everything a run needs to know of `dag`, features that are refused included. `unforkable`: of its file."""
     tasks = tuple(_compile_task(task) for task in dag.topological_sort())
     tags = tuple(sorted(str(tag) for tag in dag.tags))
     declared, aliases = assets.declarations_of(dag)
@@ -58,7 +58,9 @@ def compile_dag(dag: DAG, *, version: str, relative_fileloc: str) -> DagPlan:
         end_date=_timestamp(dag.end_date),
         has_custom_xcom_backend=has_custom_xcom_backend(),
         refusals=tuple(refusals.of_dag(dag)),
-        notes=tuple(refusals.notes_of_dag(dag)),
+        dated_refusals=tuple(refusals.of_dated_call(dag)),
+        notes=tuple(notes.of_dag(dag)),
+        warnings=tuple(notes.NOT_FORKED.format(cause=cause) for cause in unforkable),
     )
 
 

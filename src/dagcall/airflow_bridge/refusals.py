@@ -1,7 +1,7 @@
 """Features of a DAG that would not run here as they run under Airflow's scheduler.
 
 A refused DAG is listed with the reason and is not callable: nothing is run wrongly, or without what the author
-asked for. `notes_of_dag` are facts worth knowing that do not change what a call does.
+asked for. What does not change how a call ends is no refusal: see `notes`.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,7 +11,6 @@ from airflow.sdk import DAG
 from airflow.sdk.bases.operator import BaseOperator
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 
-from dagcall.airflow_bridge import assets, weights
 from dagcall.airflow_bridge.settings import conf
 from dagcall.model.plan import Refusal
 
@@ -24,46 +23,31 @@ _BY_CLASS = {
     "ExternalTaskSensor": "waiting for other DAGs is not supported yet",
     "ExternalTaskMarker": "it has no effect without ExternalTaskSensor, which is not supported yet",
     "HITLOperator": "waiting for a person's input is not supported yet",
-    "LatestOnlyOperator": "there is no 'latest' among runs without a logical date",
 }
 """Operators that are refused with all their subclasses, by class name: the provider need not be imported."""
 
 
 def of_dag(dag: DAG) -> Iterator[Refusal]:
     """All refusals of a DAG and its tasks."""
-    if dag.on_success_callback or dag.on_failure_callback:
-        yield Refusal(None, "DAG callbacks", "on_success_callback and on_failure_callback of a DAG are not run yet")
-    if getattr(dag, "deadline", None):
-        yield Refusal(None, "deadline", "deadline alerts are not supported yet; callers have `timeout=`")
-    if conf.get("core", "default_impersonation", fallback=None):
-        yield Refusal(None, "default_impersonation", "tasks run as the user of the server")
-    for limit in ("max_active_tasks", "max_active_runs"):
-        if getattr(dag, limit) < 1:
-            yield Refusal(None, limit, _NEVER)
-    if type(dag.timetable).__name__ == "PartitionedAssetTimetable":
-        yield Refusal(None, "PartitionedAssetTimetable", "runs of partitions of assets are not supported")
-    for asset in assets.scheduled_assets(dag):
-        if asset.watchers:
-            yield Refusal(
-                None,
-                f"watchers of asset {asset.name!r}",
-                "nothing watches here: POST its events to /api/v2/assets/events",
-            )
+    for feature, is_used, reason in _DAG_CHECKS:
+        if is_used(dag):
+            yield Refusal(None, feature, reason)
     for task in dag.tasks:
         yield from _of_task(task)
 
 
-def notes_of_dag(dag: DAG) -> Iterator[str]:
-    """Sentences about what dagcall leaves to Airflow's scheduler."""
-    if type(dag.timetable).__name__ == "AssetOrTimeSchedule":
-        yield "the time half of its AssetOrTimeSchedule is not acted upon: runs start by its assets, or when it is called"
-    elif assets.condition_of(dag) is None and dag.schedule is not None:
-        yield f"schedule {dag.schedule!r} is not acted upon: runs start when the DAG is called"
-    if dag.catchup and dag.schedule is not None and assets.condition_of(dag) is None:
-        yield "catchup is not acted upon"
+def of_dated_call(dag: DAG) -> Iterator[Refusal]:
+    """What stands in the way of a call with a logical date only. Without one, Airflow's `PrevDagrunDep` finds no earlier
+    run, as for a DAG's first."""
     for task in dag.tasks:
-        if weights.is_own_rule(task):
-            yield f"task {task.task_id!r}: its weight rule is asked once, when the file is loaded"
+        if _attribute(task, "depends_on_past") or _attribute(task, "wait_for_downstream"):
+            yield Refusal(task.task_id, "depends_on_past", _PAST)
+
+
+def reasons() -> dict[str, str]:
+    """Every feature that is refused, and why."""
+    checks = (*_DAG_CHECKS, *_TASK_CHECKS)
+    return {feature: reason for feature, _, reason in checks} | _BY_CLASS
 
 
 def _of_task(task: Operator) -> Iterator[Refusal]:
@@ -94,12 +78,37 @@ def _is_below_one(name: str) -> Callable[[Operator], bool]:
     return check
 
 
+_PAST = "a call with a logical date does not wait for the run with the date before it; call without a logical date"
+
+_DAG_CHECKS: tuple[tuple[str, Callable[[DAG], bool], str], ...] = (
+    (
+        "DAG callbacks",
+        lambda dag: bool(dag.on_success_callback or dag.on_failure_callback),
+        "on_success_callback and on_failure_callback of a DAG are not run yet",
+    ),
+    (
+        "deadline",
+        lambda dag: bool(dag.deadline),
+        "deadline alerts are not supported yet; callers have `timeout=`",
+    ),
+    (
+        "allowed_run_types",
+        lambda dag: dag.allowed_run_types is not None and "manual" not in dag.allowed_run_types,
+        "its author allows no manual runs, and a call is one",
+    ),
+    (
+        "default_impersonation",
+        lambda dag: bool(conf.get("core", "default_impersonation", fallback=None)),
+        "tasks run as the user of the server",
+    ),
+    ("max_active_tasks", lambda dag: dag.max_active_tasks < 1, _NEVER),
+    ("max_active_runs", lambda dag: dag.max_active_runs < 1, _NEVER),
+)
+
 _TASK_CHECKS: tuple[tuple[str, Callable[[Operator], bool], str], ...] = (
     ("run_as_user", _is_set("run_as_user"), "tasks run as the user of the server"),
     ("executor", _is_set("executor"), "tasks run on dagcall's own workers"),
     ("executor_config", _is_set("executor_config"), "tasks run on dagcall's own workers, which take no such setting"),
-    ("depends_on_past", _is_set("depends_on_past"), "runs without a logical date have no past to depend on"),
-    ("wait_for_downstream", _is_set("wait_for_downstream"), "runs without a logical date have no previous run"),
     ("max_active_tis_per_dag", _is_below_one("max_active_tis_per_dag"), _NEVER),
     ("max_active_tis_per_dagrun", _is_below_one("max_active_tis_per_dagrun"), _NEVER),
     ("deferrable", _is_set("deferrable"), "there is no triggerer yet; set deferrable=False"),

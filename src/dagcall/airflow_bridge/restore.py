@@ -7,9 +7,11 @@ and everything reachable from operators and DAGs, because each task works on cop
 any warm process or serverless container: globals of modules.
 
 What cannot be undone (threads, child processes, descriptors left open, limits and priority lowered for good) makes the
-process unfit: `Baseline.unfit` says so and the worker is retired.
+process unfit: `Baseline.unfit` says so and the worker is retired. Threads that native libraries start for themselves
+(the pools of BLAS, OpenMP, torch) hold no state of a task and may stay, up to `_NATIVE_THREADS`.
 """
 
+import _thread
 import copy
 import decimal
 import gc
@@ -41,6 +43,8 @@ _getsignal = sys.modules["_signal"].getsignal
 _pthread_sigmask = sys.modules["_signal"].pthread_sigmask
 _SIGNALS = tuple(sorted(set(signal.valid_signals()) - {signal.SIGKILL, signal.SIGSTOP}))
 _LIMITS = tuple(sorted({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")}))
+_NATIVE_THREADS = 16 + 4 * (os.cpu_count() or 1)
+"""A pool has as many threads as there are CPUs; a process has a few of them."""
 _NOT_COPIED = frozenset(
     {
         "dag", "_dag", "task_group", "_log", "_cached_logger", "upstream_task_ids", "downstream_task_ids",
@@ -78,12 +82,12 @@ class Baseline:
         self._decimal = decimal.getcontext().copy()
         decimal.setcontext(self._decimal.copy())
         self._hooks = (sys.excepthook, sys.displayhook, sys.unraisablehook, threading.excepthook)
-        self._threads = 1
+        self._threads = self._native_threads = 0
         self._descriptors: frozenset[str] = frozenset()
 
     def begin(self) -> None:
         """In a worker, before its first task."""
-        self._threads = self._count_threads()
+        self._threads, self._native_threads = self._count_threads()
         self._descriptors = self._list_descriptors()
 
     def restore(self) -> None:
@@ -164,9 +168,11 @@ class Baseline:
 
     def unfit(self) -> str | None:
         """Why this process must not run another task, or None."""
-        threads = self._count_threads()
+        threads, native = self._count_threads()
         if threads > self._threads:
             return f"{threads - self._threads} thread(s) left running"
+        if native > self._native_threads + _NATIVE_THREADS:
+            return f"{native - self._native_threads} native thread(s) left running"
         with suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
@@ -203,9 +209,10 @@ class Baseline:
         os.chdir(self._cwd)
 
     @staticmethod
-    def _count_threads() -> int:
-        # The kernel's count: native threads of C libraries are invisible to `threading`.
-        return os.stat("/proc/self/task").st_nlink
+    def _count_threads() -> tuple[int, int]:
+        """Python's own, and others. The kernel counts all: those of C libraries are invisible to `threading`."""
+        python = _thread._count() + 1
+        return python, os.stat("/proc/self/task").st_nlink - python
 
     @staticmethod
     def _list_descriptors() -> frozenset[str]:

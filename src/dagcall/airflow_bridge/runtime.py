@@ -35,6 +35,7 @@ _PRELOADED = (
     "airflow.sdk.execution_time.timeout",
     "airflow.sdk.serde",
     "dagcall.airflow_bridge.compile",
+    "dagcall.airflow_bridge.forking",
     "dagcall.airflow_bridge.loader",
     "dagcall.airflow_bridge.restore",
     "dagcall.airflow_bridge.suspension",
@@ -96,28 +97,31 @@ class AirflowRuntime:
         safe_mode = conf.getboolean("core", "dag_discovery_safe_mode", fallback=True)
         return sorted(get_importer_registry().list_dag_files(self._folder, safe_mode=safe_mode))
 
-    def load(self, ident: int, path: str, *, keep: bool, channel: Channel) -> Loaded:
+    def load(self, ident: int, path: str, *, keep: bool, channel: Channel, alone: bool = False) -> Loaded:
         from airflow.sdk.execution_time import task_runner
 
         from dagcall.airflow_bridge.comms import ParseTimeComms
         from dagcall.airflow_bridge.compile import compile_dag
+        from dagcall.airflow_bridge.forking import ForkWatch
         from dagcall.airflow_bridge.loader import parse_file
 
         comms = ParseTimeComms(channel)
         task_runner.SUPERVISOR_COMMS = comms  # type: ignore[assignment]
-        parsed = parse_file(self._folder, path, comms.seen, keep=keep)
+        with ForkWatch() as watch:
+            parsed = parse_file(self._folder, path, comms.seen, keep=keep)
+        unforkable = watch.causes(by_trial=not alone)
         relative = os.path.relpath(path, self._folder)
         plans: list[bytes] = []
         errors = list(parsed.errors)
         for dag in parsed.dags.values():
             try:
-                plan = compile_dag(dag, version=parsed.version, relative_fileloc=relative)
+                plan = compile_dag(dag, version=parsed.version, relative_fileloc=relative, unforkable=unforkable)
                 plans.append(msgspec.msgpack.encode(plan, enc_hook=_encode_unknown))
             except Exception as error:
                 errors.append((relative, f"DAG {dag.dag_id!r} could not be compiled: {type(error).__name__}: {error}"))
         if keep:
             self._settle(parsed.dags)
-        return Loaded(ident, path, parsed.version, plans, errors, parsed.dependencies, parsed.seconds)
+        return Loaded(ident, path, parsed.version, plans, errors, parsed.dependencies, parsed.seconds, unforkable)
 
     def keep(self, dags: dict[str, Any]) -> None:
         """Make these the DAGs whose tasks this process, and those forked from it, can run."""
@@ -239,14 +243,19 @@ class AirflowRuntime:
 
         task = self._pristine.task(start.dag_id, start.task_id)
         run_start = _moment(start.run_start)
-        logical_date = None if start.logical_date is None else _moment(start.logical_date)
+        logical_date = interval_start = interval_end = None
+        if start.logical_date is not None:
+            from dagcall.airflow_bridge.logical_date import data_interval
+
+            logical_date = _moment(start.logical_date)
+            interval_start, interval_end = data_interval(self._dags[start.dag_id], logical_date)
         dag_run = _made(
             DagRun,
             dag_id=start.dag_id,
             run_id=start.run_id,
             logical_date=logical_date,
-            data_interval_start=logical_date,
-            data_interval_end=logical_date,
+            data_interval_start=interval_start,
+            data_interval_end=interval_end,
             run_after=_moment(start.run_after),
             start_date=run_start,
             end_date=None,
@@ -304,7 +313,7 @@ def _ended(start: Start, comms: Any, state: Any, error: BaseException | None) ->
     suspension: Suspended | None = None
     message = out.terminal
     outlets: Outlets | None = None
-    problem = _describe(error) if error is not None else None
+    problem = _describe(error, start) if error is not None else None
     match message:
         case None:  # it never came to a terminal message
             kind = EndKind.RETRY
@@ -344,7 +353,7 @@ def _ended(start: Start, comms: Any, state: Any, error: BaseException | None) ->
     )
 
 
-def _describe(error: BaseException) -> tuple[str, str]:
+def _describe(error: BaseException, start: Start) -> tuple[str, str]:
     """Type and message: secrets masked, at most `_MESSAGE_LIMIT` characters, and always text that can be sent."""
     from airflow.sdk._shared.secrets_masker import redact
 
@@ -352,6 +361,10 @@ def _describe(error: BaseException) -> tuple[str, str]:
         text = f"the task called sys.exit({error.code!r})"
     else:
         text = _text_of(error)
+        if start.logical_date is None:
+            from dagcall.airflow_bridge.logical_date import hint
+
+            text = f"{text.rstrip('.')}. {said}" if (said := hint(error)) else text
     return type(error).__name__, _sendable(str(redact(text)))
 
 

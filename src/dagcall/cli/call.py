@@ -11,7 +11,7 @@ from dataclasses import asdict
 from types import FrameType
 from urllib.parse import quote
 
-from dagcall.cli.arguments import Commands, add_output, add_server, add_wait, params_of, seconds
+from dagcall.cli.arguments import Commands, add_output, add_server, add_wait, moment, params_of, seconds
 from dagcall.cli.exits import Exit, explain, going_on
 from dagcall.cli.paging import all_of
 from dagcall.cli.progress import progress_on
@@ -48,6 +48,9 @@ def register(commands: Commands) -> None:
     parser.add_argument(
         "--result", action="append", default=[], metavar="TASK_ID", help="print this task's value instead (repeatable)"
     )
+    parser.add_argument(
+        "--logical-date", type=moment, metavar="ISO", help="the run's logical date, for templates that use ds, ts, ..."
+    )
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--stream", action="store_true", help="print the run's events as they happen, one JSON a line")
     how.add_argument("--detach", action="store_true", help="start the run, print its id, do not wait")
@@ -59,7 +62,13 @@ def register(commands: Commands) -> None:
 def run(args: Namespace, terminal: Terminal) -> int:
     params = params_of(args.conf, args.param, terminal.stdin)
     with terminal.client(args) as plain:
-        client = plain.with_options(timeout=args.timeout, run_id=args.run_id, key=args.key, result=args.result)
+        client = plain.with_options(
+            timeout=args.timeout,
+            run_id=args.run_id,
+            key=args.key,
+            result=args.result,
+            logical_date=args.logical_date,
+        )
         if args.stream:
             return _stream(client.stream(args.dag_id, params), args, terminal)
         if args.detach and args.wait is not None:

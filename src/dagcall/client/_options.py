@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, TypedDict
 
 from dagcall.errors import UsageError
@@ -14,7 +15,8 @@ class OptionChanges(TypedDict, total=False):
     `wait`: how long `call` waits for an outcome before it raises `NotFinished` (whole seconds count; None: until
     there is one). `timeout`: deadline of the run itself, then `DeadlineExceeded`. `key`: idempotency key; equal
     calls with it are one run. `run_id`: the run's id instead of a generated one. `result`: answer with these tasks'
-    values instead of the author's. `retry`: how long to go on trying while nobody answers or the server refuses
+    values instead of the author's. `logical_date`: gives the run one, and with it `ds`, `ts`, `data_interval_start` and
+    the like in its templates (an aware `datetime`). `retry`: how long to go on trying while nobody answers or the server refuses
     with Retry-After; 0: never.
     """
 
@@ -23,6 +25,7 @@ class OptionChanges(TypedDict, total=False):
     key: str | None
     run_id: str | None
     result: str | Sequence[str]
+    logical_date: datetime | None
     retry: float
 
 
@@ -35,6 +38,7 @@ class Options:
     key: str | None = None
     run_id: str | None = None
     result: tuple[str, ...] = ()
+    logical_date: datetime | None = None
     retry: float = 5.0
 
     def __post_init__(self) -> None:
@@ -46,6 +50,8 @@ class Options:
             raise UsageError(f"key={self.key!r}: an idempotency key is printable ASCII, at least one character")
         if self.run_id == "":
             raise UsageError("run_id='': a run id has at least one character")
+        if self.logical_date is not None and self.logical_date.tzinfo is None:
+            raise UsageError(f"logical_date={self.logical_date!r}: it needs a time zone, such as tzinfo=datetime.UTC")
 
     @property
     def is_repeatable(self) -> bool:
@@ -74,4 +80,6 @@ class Options:
             pairs.append(("timeout", f"{self.timeout:g}"))
         if self.run_id is not None:
             pairs.append(("run_id", self.run_id))
+        if self.logical_date is not None:
+            pairs.append(("logical_date", self.logical_date.isoformat()))
         return tuple(pairs)

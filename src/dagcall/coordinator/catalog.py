@@ -232,6 +232,8 @@ class Catalog:
                 return
             if code.version == file.code.version and code.errors == file.code.errors and not code.is_open:
                 return
+        for warning in dict.fromkeys(warning for plan in code.plans.values() for warning in plan.warnings):
+            log.warning("%s: %s", self._relative(file.path), warning)
         file.watched = watched
         previous, file.code = file.code, code if code.plans else None
         self._index()

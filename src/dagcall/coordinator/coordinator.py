@@ -249,6 +249,8 @@ class Coordinator:
     def _check(self, request: CallRequest, served: Served) -> None:
         """Everything about a call that can be refused without work."""
         _refuse_unsupported(served.plan, served.plan.refusals)
+        if request.logical_date is not None:
+            _refuse_unsupported(served.plan, served.plan.dated_refusals)
         _refuse_unsupported(served.plan, self._limits.obstacles(served.plan))
         served.params.check(request.conf)
         for task_id in request.results:

@@ -120,6 +120,19 @@ class Refusal:
 
 
 @dataclass(frozen=True)
+class Note:
+    """What a DAG, or one of its tasks, asks for and a call does not do, or does only under a condition."""
+
+    task_id: str | None
+    feature: str
+    text: str
+
+    def __str__(self) -> str:
+        where = f"task {self.task_id!r}: " if self.task_id else ""
+        return f"{where}{self.feature} {self.text}"
+
+
+@dataclass(frozen=True)
 class DagPlan:
     """One version of one DAG. `tasks` is in topological order."""
 
@@ -156,7 +169,11 @@ class DagPlan:
     has_custom_xcom_backend: bool = False
     """XCom values here are references made by a custom backend: opaque, never taken apart by the coordinator."""
     refusals: tuple[Refusal, ...] = ()
-    notes: tuple[str, ...] = ()
+    dated_refusals: tuple[Refusal, ...] = ()
+    """What stands in the way of a call with a logical date only."""
+    notes: tuple[Note, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """What makes this file slower to serve than it could be, and what causes it."""
 
     @cached_property
     def by_id(self) -> dict[str, TaskPlan]:

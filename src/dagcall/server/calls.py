@@ -21,7 +21,7 @@ from dagcall.server.waiting import outcome_within
 ANSWERS = (JSON, NDJSON, SSE)
 STREAMS = (NDJSON, SSE)
 
-CALL_QUERY = ("wait", "result", "timeout", "on_disconnect", "run_id", "until")
+CALL_QUERY = ("wait", "result", "timeout", "on_disconnect", "run_id", "logical_date", "until")
 ATTACH_QUERY = ("wait", "until")
 
 
@@ -51,6 +51,7 @@ async def call(context: Context, request: Request, caller: Caller) -> Response:
             run_id=run_id,
             caller=caller.name,
             on_disconnect=on_disconnect,
+            logical_date=query.time("logical_date"),
             traceparent=headers.get("traceparent"),
         )
     )

@@ -36,7 +36,8 @@ async def describe(context: Context, request: Request, caller: Caller) -> Respon
         "doc_md": plan.doc_md,
         "version": plan.version,
         "params_schema": plan.params_schema,
-        "notes": plan.notes,
+        "notes": [str(note) for note in plan.notes],
+        "warnings": plan.warnings,
         "isolation": plan.isolation,
         "dagrun_timeout": plan.dagrun_timeout,
         "example": {

@@ -69,6 +69,7 @@ SCHEMAS: dict[str, Any] = {
                 dagrun_timeout={"type": ["number", "null"]},
                 isolation=_STRING,
                 notes={"type": "array", "items": _STRING},
+                warnings={"type": "array", "items": _STRING},
             ),
         ]
     },

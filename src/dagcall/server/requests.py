@@ -8,6 +8,7 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 
 from dagcall.errors import BadRequest, MalformedJson, NotAnObject, TooLarge
+from dagcall.server.times import parse_aware_time
 
 MAX_DEPTH = 100
 """Of nested arrays and objects in a body. Every process that a value passes has its own recursion limit (Python's
@@ -121,6 +122,19 @@ class Query:
         if value > LONGEST_TIMEOUT:
             raise BadRequest(f"Query parameter {name!r} must be at most {LONGEST_TIMEOUT:g} seconds, not {text!r}.")
         return value
+
+    def time(self, name: str) -> float | None:
+        """Seconds since the epoch, of an ISO 8601 time with an offset."""
+        text = self.one(name)
+        if text is None:
+            return None
+        try:
+            return parse_aware_time(text.replace(" ", "+"))  # `+` of a query that was not encoded
+        except (ValueError, OverflowError):
+            raise BadRequest(
+                f"Query parameter {name!r} must be an ISO 8601 time with an offset, such as 2026-01-31T00:00:00Z, "
+                f"not {text!r}."
+            ) from None
 
 
 def _too_large(limit: int) -> TooLarge:

@@ -55,6 +55,11 @@ CALL_ROUTES = (
             Parameter("timeout", "Deadline of the run itself, in seconds.", {"type": "number", "exclusiveMinimum": 0}),
             Parameter("run_id", "An id of the caller's choice for the run."),
             Parameter(
+                "logical_date",
+                "The run's logical date. Only with one do templates have `ds`, `ts`, `data_interval_start` and the like.",
+                {"type": "string", "format": "date-time"},
+            ),
+            Parameter(
                 "on_disconnect",
                 "What becomes of the run when the caller goes away while it waits.",
                 {"type": "string", "enum": ["continue", "cancel"], "default": "continue"},

@@ -63,6 +63,8 @@ class LoadedFile:
     errors: list[tuple[str, str]]
     dependencies: list[Dependency]
     seconds: float
+    unforkable: tuple[str, ...] = ()
+    """Why its workers each parse it themselves."""
 
     @classmethod
     def from_frame(cls, frame: Loaded) -> "LoadedFile":
@@ -74,17 +76,21 @@ class LoadedFile:
             [(name, text) for name, text in frame.errors],
             frame.dependencies,
             frame.seconds,
+            tuple(frame.unforkable),
         )
 
 
 @dataclass
 class FileZygote:
-    """A file zygote that has parsed its file."""
+    """A file zygote that has parsed its file; or, `alone`, a worker that has, and after which more can be started."""
 
     ident: int
     pid: int
     connection: Connection
     loaded: LoadedFile
+    alone: bool = False
+    is_taken: bool = False
+    """Of a worker: it was given away."""
     on_lost: Callable[[], None] = lambda: None
     forked: set[int] = field(default_factory=set)
 
@@ -163,20 +169,25 @@ class Fleet:
         except _ProcessEnded as end:
             return self._unloadable(path, str(end), time.monotonic() - begun)
 
-    async def open_zygote(self, path: str) -> FileZygote:
-        """Parse a file in a process that can fork workers.
+    async def open_zygote(self, path: str, *, alone: bool) -> FileZygote:
+        """Parse a file in a process that can fork workers; or, `alone`, that is one.
 
         Raises:
             Unavailable: the process did not come to that.
         """
         try:
-            zygote: FileZygote = await self._ask_root("zygote", lambda ident: ForkZygote(ident, path), self._load_limit)
-            return zygote
+            zygote = await self._ask_for_zygote(None, path, alone)
         except _ProcessEnded as end:
             raise Unavailable(f"the process for {path} could not be started: {end}") from end
+        if zygote.loaded.unforkable and not alone:
+            self.close_zygote(zygote)
+            return await self.open_zygote(path, alone=True)
+        return zygote
 
     def fork_worker(self, zygote: FileZygote) -> tuple[int, asyncio.Future[tuple[Connection, int]]]:
         """Returns the worker's number and a future of its connection and pid."""
+        if zygote.alone:
+            return self._worker_alone(zygote)
         ident = self._new_ident()
         answer: asyncio.Future[tuple[Connection, int]] = asyncio.get_running_loop().create_future()
         self._expected[ident] = _Expected("worker", answer)
@@ -194,7 +205,8 @@ class Fleet:
 
     def close_zygote(self, zygote: FileZygote) -> None:
         zygote.on_lost = lambda: None
-        zygote.connection.close()
+        if not zygote.is_taken:
+            zygote.connection.close()
 
     def end_orphans(self, known: set[int]) -> None:
         """End what dead workers have left behind: children of a side process that are nobody we know."""
@@ -207,19 +219,48 @@ class Fleet:
                 if pid not in ours and processes.is_orphan(pid):
                     processes.kill_family(pid)
 
-    async def _ask_root(self, role: str, frame: Callable[[int], Frame], limit: float | None = None) -> Any:
+    def _worker_alone(self, zygote: FileZygote) -> "tuple[int, asyncio.Future[tuple[Connection, int]]]":
+        """The first is the process that parsed the file when it was opened; each further one parses it too."""
+        ident = self._new_ident() if zygote.is_taken else zygote.ident
+        answer = asyncio.get_running_loop().create_task(self._take_alone(ident, zygote, zygote.is_taken))
+        zygote.is_taken = True
+        return ident, answer
+
+    async def _take_alone(self, ident: int, opened: FileZygote, is_another: bool) -> tuple[Connection, int]:
+        zygote = opened
+        if is_another:
+            zygote = await self._ask_for_zygote(ident, opened.loaded.path, alone=True)
+            zygote.is_taken = True
+        self._zygotes.pop(ident, None)
+        if zygote.loaded.version != opened.loaded.version:
+            zygote.connection.close()
+            raise _ProcessEnded("the DAG file has changed meanwhile")
+        self._workers[ident] = zygote.pid
+        return zygote.connection, zygote.pid
+
+    async def _ask_for_zygote(self, ident: int | None, path: str, alone: bool) -> FileZygote:
+        answer: FileZygote = await self._ask_root(
+            "zygote", lambda ident: ForkZygote(ident, path, alone), self._load_limit, ident
+        )
+        answer.alone = alone
+        return answer
+
+    async def _ask_root(
+        self, role: str, frame: Callable[[int], Frame], limit: float | None = None, ident: int | None = None
+    ) -> Any:
         """Raises _ProcessEnded, Unavailable."""
-        for _ in range(_ROOTS_TRIED):
+        # A chosen number is used once: a process of a lost root may still turn up under it.
+        for _ in range(_ROOTS_TRIED if ident is None else 1):
+            number = self._new_ident() if ident is None else ident
             with contextlib.suppress(_RootLost):
-                return await self._ask_this_root(role, frame, limit)
+                return await self._ask_this_root(role, frame(number), number, limit)
         raise Unavailable("the zygote process is being restarted; try again")
 
-    async def _ask_this_root(self, role: str, frame: Callable[[int], Frame], limit: float | None) -> Any:
+    async def _ask_this_root(self, role: str, frame: Frame, ident: int, limit: float | None) -> Any:
         await self._wait_for_root()
-        ident = self._new_ident()
         expected = self._expected[ident] = _Expected(role, asyncio.get_running_loop().create_future())
         assert self._root is not None
-        self._root.send(frame(ident))
+        self._root.send(frame)
         try:
             return await asyncio.wait_for(expected.answer, limit)
         except TimeoutError:
@@ -320,6 +361,7 @@ class Fleet:
                 if expected is not None:
                     expected.cause = f"the process that imported it {_ending(frame.status)}"
                     self._fail_later(frame.ident)
+                self._tell_exit(frame)
             case _:
                 connection.close()
 
@@ -377,6 +419,9 @@ class Fleet:
             return
         zygote.forked.discard(frame.ident)
         self._fail_expected(frame.ident, f"its process {_ending(frame.status)} before it was ready")
+        self._tell_exit(frame)
+
+    def _tell_exit(self, frame: Exited) -> None:
         watcher = self._exit_watchers.pop(frame.ident, None)
         if watcher is not None:
             watcher(frame.status)

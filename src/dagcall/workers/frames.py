@@ -9,6 +9,8 @@ coordinator and says `Hello` first; a wrong token or protocol version ends the c
     file zygote   Hello, Ask*, Loaded          <- Reply*, ForkWorker              -> Exited
     worker        Hello                        <- Start, Reply                    -> Pushed*, Ask*, Ended, Idle
 
+The workers of a file that must not be forked say `Hello, Loaded` as a file zygote does, then they are workers.
+
 A worker owes exactly one `Ended` and then one `Idle` for each `Start`; both carry the attempt and its epoch, so that
 a late frame of an attempt that was given up is recognised and dropped. `Ended` comes before callbacks run and
 before the process is restored; only `Idle` makes the worker free again.
@@ -69,10 +71,14 @@ class ForkLoader(Frame, frozen=True, array_like=True, tag=True):
 
 
 class ForkZygote(Frame, frozen=True, array_like=True, tag=True):
-    """Parse one DAG file in a process of its own, report, then fork workers on demand."""
+    """Parse one DAG file in a process of its own, report, then fork workers on demand.
+
+    `alone`: become a worker instead. So does every worker of a file that must not be forked once it is parsed.
+    """
 
     ident: int
     path: str
+    alone: bool = False
 
 
 class ForkWorker(Frame, frozen=True, array_like=True, tag=True):
@@ -105,6 +111,8 @@ class Loaded(Frame, frozen=True, array_like=True, tag=True):
     errors: list[tuple[str, str]]
     dependencies: list[Dependency]
     seconds: float
+    unforkable: list[str] = []
+    """Why the process that has parsed it must not be forked, in sentences."""
 
 
 class Shipped(Frame, frozen=True, array_like=True, tag=True):

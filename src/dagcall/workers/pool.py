@@ -143,7 +143,7 @@ class WorkerPool:
         return await asyncio.shield(code.opening)
 
     async def _open(self, code: LoadedCode) -> LoadedCode:
-        zygote = await self._fleet.open_zygote(code.path)
+        zygote = await self._fleet.open_zygote(code.path, alone=bool(code.loaded.unforkable))
         target = code if zygote.loaded.version == code.version else LoadedCode(zygote.loaded)
         target.zygote = zygote
         target.last_used = asyncio.get_running_loop().time()
@@ -382,7 +382,7 @@ class WorkerPool:
 
     async def _reopen_or_fail(self, code: LoadedCode) -> LoadedCode:
         try:
-            zygote = await self._fleet.open_zygote(code.path)
+            zygote = await self._fleet.open_zygote(code.path, alone=bool(code.loaded.unforkable))
         except Unavailable as error:
             self._fail_waiting(code, str(error))
             return code

@@ -22,9 +22,9 @@ class TaskRuntime(Protocol):
     def list_files(self) -> list[str]:
         """Absolute paths of the files of the folder that may hold DAGs."""
 
-    def load(self, ident: int, path: str, *, keep: bool, channel: Channel) -> Loaded:
-        """Parse one file. With `keep`, get ready to run its tasks and to be forked. Never raises for what the
-        file does: its errors are in the answer. What the file asks for meanwhile is asked through `channel`."""
+    def load(self, ident: int, path: str, *, keep: bool, channel: Channel, alone: bool = False) -> Loaded:
+        """Parse one file. With `keep`, get ready to run its tasks and, unless `alone`, to be forked. Never raises for
+        what the file does: its errors are in the answer. What the file asks for meanwhile is asked through `channel`."""
 
     def prepare(self, channel: Channel) -> None:
         """Called in a freshly forked worker."""

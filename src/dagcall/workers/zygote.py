@@ -3,7 +3,8 @@
 The *root zygote* imports Airflow once and no DAG file. It forks, for each DAG file, a *loader* that parses the file,
 reports its plans and ends; and on the file's first call a *file zygote* that parses it, freezes, and forks that
 file's workers. So a reload touches one file, heavy imports are shared by copy-on-write, and files cannot disturb
-each other.
+each other. Where the parsed file cannot be forked (it has started threads, say), each worker is a process that the root
+zygote forks and that parses the file itself.
 
 A zygote has one thread, reads one socket, reaps its children and reports how each ended. It refuses to outlive the
 coordinator: when the connection closes, it ends. The workers it has forked do not depend on it any more.
@@ -63,13 +64,16 @@ class Zygote:
         channel.send(Ready(config))
         self._serve(channel)
 
-    def _serve_file(self, ident: int, path: str) -> None:
+    def _serve_file(self, ident: int, path: str, alone: bool) -> None:
         channel = self._connect("zygote", ident)
-        loaded = self._runtime.load(ident, path, keep=True, channel=channel)
+        loaded = self._runtime.load(ident, path, keep=True, channel=channel, alone=alone)
         gc.collect()
         gc.freeze()
         channel.send(loaded)
-        self._serve(channel)
+        if alone:
+            child.serve(channel, self._runtime)
+        elif not loaded.unforkable:
+            self._serve(channel)
 
     def _load_only(self, ident: int, path: str) -> None:
         channel = self._connect("loader", ident)
@@ -97,7 +101,7 @@ class Zygote:
                     case ForkLoader():
                         self._fork(message.ident, partial(self._load_only, message.ident, message.path))
                     case ForkZygote():
-                        self._fork(message.ident, partial(self._serve_file, message.ident, message.path))
+                        self._fork(message.ident, partial(self._serve_file, message.ident, message.path, message.alone))
                     case ForkWorker():
                         self._fork(message.ident, partial(self._become_worker, message.ident))
                     case Start() | Reply():

@@ -168,11 +168,10 @@ with DAG("narrow", schedule=(p | q), max_active_runs=1):
     assert seen_by(second) == {"p": [[None, None, {"n": 2}]], "q": [[None, None, {"n": 3}]]}
 
 
-def test_what_is_not_run_is_refused(served: Serving) -> None:
+def test_what_starts_no_run_can_be_called_and_is_noted(served: Serving) -> None:
     served.write(
-        "refused.py",
+        "noted.py",
         """
-from airflow.providers.common.messaging.triggers.msg_queue import MessageQueueTrigger
 from airflow.sdk import DAG, Asset, AssetWatcher, PartitionedAssetTimetable, task
 from airflow.triggers.base import BaseEventTrigger
 
@@ -186,9 +185,12 @@ with DAG("watching", schedule=[Asset("w", watchers=[AssetWatcher("w", trigger=Ne
     t()
 with DAG("partitioned", schedule=PartitionedAssetTimetable(assets=Asset("part"))):
     t()
-""".replace("from airflow.providers.common.messaging.triggers.msg_queue import MessageQueueTrigger\n", ""),
+""",
     )
     served.wait_for_dag("watching", "partitioned")
     find = served.coordinator.catalog.find
-    assert [one.feature for one in find("watching").refusals] == ["watchers of asset 'w'"]
-    assert [one.feature for one in find("partitioned").refusals] == ["PartitionedAssetTimetable"]
+    assert [str(note) for note in find("watching").notes] == [
+        "schedule has asset 'w', which nothing watches. Tell of its events with POST /api/v2/assets/events."
+    ]
+    assert [str(note).split(".")[0] for note in find("partitioned").notes] == ["schedule is not acted upon"]
+    assert served.call("watching") is served.call("partitioned") is None

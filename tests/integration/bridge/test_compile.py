@@ -23,7 +23,6 @@ REFUSED = {
     "executor_config": ("B(task_id='t', bash_command='true', executor_config={'a': 1})", "t", "executor_config"),
     "executor": ("B(task_id='t', bash_command='true', executor='LocalExecutor')", "t", "executor"),
     "mapped_run_as_user": ("B.partial(task_id='t', run_as_user='r').expand(bash_command=['a'])", "t", "run_as_user"),
-    "depends_on_past": ("B(task_id='t', bash_command='true', depends_on_past=True)", "t", "depends_on_past"),
     "per_dag": ("B(task_id='t', bash_command='true', max_active_tis_per_dag=0)", "t", "max_active_tis_per_dag"),
     "outlets": ("B(task_id='t', bash_command='true', outlets=[Asset('a')])", "t", "outlets"),
     "inlets": ("B(task_id='t', bash_command='true', inlets=[Asset('a')])", "t", "inlets"),
@@ -45,12 +44,6 @@ REFUSED = {
         "t",
         "ExternalTaskSensor",
     ),
-    "latest_only": (
-        "from airflow.providers.standard.operators.latest_only import LatestOnlyOperator\n"
-        "LatestOnlyOperator(task_id='t')",
-        "t",
-        "LatestOnlyOperator",
-    ),
     "approval": (
         "from airflow.providers.standard.operators.hitl import ApprovalOperator\n"
         "ApprovalOperator(task_id='t', subject='s')",
@@ -66,6 +59,11 @@ REFUSED = {
 }
 
 FINE = {
+    "depends_on_past": "B(task_id='t', bash_command='true', depends_on_past=True, wait_for_downstream=True)",
+    "latest_only": (
+        "from airflow.providers.standard.operators.latest_only import LatestOnlyOperator\n"
+        "LatestOnlyOperator(task_id='t')"
+    ),
     "task_callbacks": "B(task_id='t', bash_command='true', on_failure_callback=print, on_success_callback=print)",
     "group": "with TaskGroup('g'):\n    EmptyOperator(task_id='t')",
     "sensor": "from airflow.providers.standard.sensors.bash import BashSensor\n"
@@ -85,6 +83,9 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> list[CheckRow]:
         text = f"{HEAD}\nB = BashOperator\nwith DAG({name!r}, schedule=None) as dag:\n{indent(body, '    ')}\n"
         (folder / f"{name}.py").write_text(text)
     (folder / "broken.py").write_text("from airflow.sdk import DAG\n1 / 0\n")
+    (folder / "no_manual.py").write_text(
+        "from airflow.sdk import DAG\nwith DAG('no_manual', schedule='@daily', allowed_run_types={'scheduled'}):\n    pass\n"
+    )
     (folder / "scheduled.py").write_text(
         "from datetime import datetime\nfrom airflow.sdk import DAG\n"
         "with DAG('scheduled', schedule='@daily', start_date=datetime(2024, 1, 1), catchup=True):\n    pass\n"
@@ -111,6 +112,11 @@ def test_import_errors_and_notes(rows: list[CheckRow]) -> None:
     assert broken.reason.endswith("ZeroDivisionError: division by zero")
     found = [(row.kind, row.dag_id) for row in rows if row.file == "scheduled.py"]
     assert found == [("ok", "scheduled"), ("note", "scheduled"), ("note", "scheduled")]
+
+
+def test_dag_without_manual_runs_is_refused(rows: list[CheckRow]) -> None:
+    found = [(row.kind, row.feature) for row in rows if row.file == "no_manual.py"]
+    assert found == [("refused", "allowed_run_types"), ("note", "schedule")]
 
 
 COMPILED = f"""{HEAD}

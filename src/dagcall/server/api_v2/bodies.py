@@ -96,7 +96,10 @@ async def read_asset_event(request: Request, limit: int) -> NewAssetEvent:
 def _trigger(body: dict[str, Any]) -> Trigger:
     for name in ("data_interval_start", "data_interval_end", "partition_key"):
         if body.get(name) is not None:
-            raise NotSupported(f"dagcall does not support {name}: its runs have no data interval and no partition.")
+            raise NotSupported(
+                f"dagcall does not support {name}: a run's data interval follows from its logical date, and it has no "
+                "partition."
+            )
     conf = body.get("conf")
     if not isinstance(conf, dict | None):
         raise invalid("body", "conf", "dict_type", "Input should be a valid dictionary", conf)

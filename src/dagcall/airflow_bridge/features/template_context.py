@@ -1,0 +1,48 @@
+"""Every name in the context of a task: of templates, `**context`, `get_current_context()`."""
+
+from dagcall.airflow_bridge.features.feature import Feature, differs, runs
+
+_DATE = "Only in a call with `logical_date`, as Airflow's manual runs have it only with a logical date."
+
+TEMPLATE_CONTEXT: tuple[Feature, ...] = (
+    runs("conn"),
+    runs("dag"),
+    runs("dag_run"),
+    runs("data_interval_end", f"{_DATE} The interval is the one that the DAG's timetable infers for it."),
+    runs("data_interval_start", f"{_DATE} The interval is the one that the DAG's timetable infers for it."),
+    runs("outlet_events", refused_as=("outlets",)),
+    runs("ds", _DATE),
+    runs("ds_nodash", _DATE),
+    runs("expanded_ti_count"),
+    runs("exception"),
+    runs("inlets", refused_as=("inlets",)),
+    runs("inlet_events", refused_as=("inlets",)),
+    runs("logical_date", _DATE),
+    runs("macros", "Those of plugins too."),
+    runs("map_index_template"),
+    runs("outlets", refused_as=("outlets",)),
+    runs("params"),
+    differs("partition_key", "Always None: there are no partitioned runs."),
+    differs("partition_date", "Always None: there are no partitioned runs."),
+    runs("prev_data_interval_start_success", _DATE),
+    runs("prev_data_interval_end_success", _DATE),
+    runs("prev_start_date_success"),
+    runs("prev_end_date_success"),
+    runs("reason", "In callbacks of DAGs."),
+    runs("run_id"),
+    runs("task"),
+    runs("task_reschedule_count"),
+    runs("task_instance"),
+    runs("task_instance_key_str"),
+    runs("task_state_store"),
+    runs("asset_state_store"),
+    runs("templates_dict"),
+    runs("test_mode", "Absent, as in Airflow's own task processes."),
+    runs("ti"),
+    runs("triggering_asset_events"),
+    runs("try_number", "As `ti.try_number`; absent as a name of its own, as in Airflow's task processes."),
+    runs("ts", _DATE),
+    runs("ts_nodash", _DATE),
+    runs("ts_nodash_with_tz", _DATE),
+    runs("var"),
+)
