@@ -32,7 +32,10 @@ TASK_ARGUMENTS: tuple[Feature, ...] = (
     runs("priority_weight", "Among tasks that wait for a worker or a slot."),
     differs("weight_rule", "A strategy of a plugin is asked once, when the file is loaded."),
     ignored("queue", "Shown; there is one set of workers, which serves every queue."),
-    runs("pool", "Pools are kept by the server: `/api/v2/pools`. A DAG that names one which does not exist is not callable."),
+    runs(
+        "pool",
+        "Pools are kept by the server: `/api/v2/pools`. A DAG that names one which does not exist is not callable.",
+    ),
     runs("pool_slots"),
     ignored("sla", "Airflow itself has removed it."),
     runs(
