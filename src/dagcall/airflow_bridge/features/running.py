@@ -1,6 +1,6 @@
 """What starts runs, what they know of each other, and what surrounds them."""
 
-from dagcall.airflow_bridge.features.feature import Feature, differs, ignored, refused, runs
+from dagcall.airflow_bridge.features.feature import Feature, differs, ignored, runs
 
 _CALLED = "Runs start when the DAG is called, and when an asset it is scheduled on is updated."
 
