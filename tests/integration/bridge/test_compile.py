@@ -24,8 +24,6 @@ REFUSED = {
     "executor": ("B(task_id='t', bash_command='true', executor='LocalExecutor')", "t", "executor"),
     "mapped_run_as_user": ("B.partial(task_id='t', run_as_user='r').expand(bash_command=['a'])", "t", "run_as_user"),
     "per_dag": ("B(task_id='t', bash_command='true', max_active_tis_per_dag=0)", "t", "max_active_tis_per_dag"),
-    "outlets": ("B(task_id='t', bash_command='true', outlets=[Asset('a')])", "t", "outlets"),
-    "inlets": ("B(task_id='t', bash_command='true', inlets=[Asset('a')])", "t", "inlets"),
     "deferrable": (
         "from airflow.providers.standard.sensors.filesystem import FileSensor\n"
         "FileSensor(task_id='t', filepath='/x', deferrable=True)",
@@ -59,6 +57,7 @@ REFUSED = {
 }
 
 FINE = {
+    "ports": "B(task_id='t', bash_command='true', outlets=[Asset('a')], inlets=[Asset('b')])",
     "depends_on_past": "B(task_id='t', bash_command='true', depends_on_past=True, wait_for_downstream=True)",
     "latest_only": (
         "from airflow.providers.standard.operators.latest_only import LatestOnlyOperator\n"
