@@ -227,7 +227,7 @@ class AssetBook:
         queued = [
             Queued(dag_id, asset.id, event.timestamp)
             for dag_id, subscription in self.subscriptions.items()
-            if asset.id not in self._queue.get(dag_id, ()) and _listens(subscription.condition, asset, aliases)
+            if _listens(subscription.condition, asset, aliases)
         ]
         return event, queued
 

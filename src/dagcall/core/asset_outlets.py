@@ -46,8 +46,7 @@ def with_events(
     queued: dict[tuple[str, int], Queued] = {}
     for event, entries in made:
         events.append(event)
-        for entry in entries:
-            queued.setdefault((entry.dag_id, entry.asset_id), entry)
+        queued.update(((entry.dag_id, entry.asset_id), entry) for entry in entries)
     return AssetChanges(
         assets=unsaved.assets,
         aliases=unsaved.aliases,

@@ -143,7 +143,8 @@ class Reference(NamedTuple):
 
 class Queued(NamedTuple):
     """An asset that was updated, and that a DAG scheduled on it has not started for yet (Airflow's
-    `AssetDagRunQueue`). `created_at`: the time of the first such event."""
+    `AssetDagRunQueue`). `created_at`: the time of the last such event. Stock keeps that of the first, and an event that
+    comes between it and the start of the run waits for yet another one; here the run is given it."""
 
     dag_id: str
     asset_id: int

@@ -21,6 +21,10 @@ RETRY_AFTER = "1"
 """Seconds after which looking again makes sense. Attaching with a wait is better, and what our client does."""
 
 
+_IN_URI = "%:/?#[]@!$&'()*+,;=~"
+"""What stands for itself in a URI (RFC 3986)."""
+
+
 def run_path(key: RunKey) -> str:
     return f"/call/{quote(key.dag_id, safe='')}/{quote(key.run_id, safe='')}"
 
@@ -53,6 +57,8 @@ def answer(view: RunView, headers: dict[str, str]) -> Response:
         case OutcomeKind.SUCCESS:
             if not outcome.designated:
                 return Response(status_code=204, headers=headers)
+            if assets := asset_links(view, outcome):
+                headers["Link"] = assets
             return Response(value_of(outcome), 200, headers, JSON)
         case OutcomeKind.FAILED | OutcomeKind.DEADLINE | OutcomeKind.CANCELLED:
             return problem_response(failure_of(view, outcome, view.head.state), headers)
@@ -76,6 +82,12 @@ def run_document(view: RunView) -> dict[str, object]:
         "state": view.head.state.value,
         "links": {"attach": path, "events": f"{path}/events", "cancel": path},
     }
+
+
+def asset_links(view: RunView, outcome: Outcome) -> str:
+    """The assets that the result tasks have updated, as a `Link` header; empty when there are none."""
+    refs = [ref for task_id in outcome.results for ref in view.plan.by_id[task_id].outlets if ref.kind == "asset"]
+    return ", ".join(f'<{quote(ref.uri, safe=_IN_URI)}>; rel="asset"' for ref in dict.fromkeys(refs))
 
 
 def value_of(outcome: Outcome) -> bytes:

@@ -71,6 +71,7 @@ FINE = {
     "BashSensor(task_id='t', bash_command='true', mode='reschedule')",
     "priority": "B(task_id='t', bash_command='true', priority_weight=5, weight_rule='upstream', queue='q')",
     "email": "B(task_id='t', bash_command='true', email_on_failure=False)",
+    "outlets": "B(task_id='t', bash_command='true', inlets=[Asset('a')], outlets=[Asset('b')])",
     "limits": "B(task_id='t', bash_command='true', pool='p', pool_slots=2, max_active_tis_per_dag=1)",
 }
 

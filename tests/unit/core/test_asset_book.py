@@ -191,12 +191,12 @@ def test_events_of_partitions_start_nothing() -> None:
     assert log.book.due() == []
 
 
-def test_the_first_event_of_an_asset_is_queued_until_a_run_takes_it() -> None:
+def test_an_asset_is_queued_with_its_last_event_until_a_run_takes_it() -> None:
     log = Log(PRODUCER, plan("both", on=every(A, B)))
     log.emit(A)
-    first = log.book.queued()
+    assert log.book.queued() == [Queued("both", 1, 101.0)]
     log.emit(A)
-    assert log.book.queued() == first == [Queued("both", 1, 101.0)]
+    assert log.book.queued() == [Queued("both", 1, 102.0)]
     log.emit(B)
     taken = log.book.take("both")
     assert [entry.asset_id for entry in taken] == [1, 2]
