@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-from dataclasses import replace
 
 import msgspec
 import pytest
@@ -18,7 +17,8 @@ from dagcall.journal.memory import MemoryJournal, MemoryStorage
 from dagcall.model.assets import AssetCondition, AssetDeclaration, AssetRef
 from dagcall.model.ids import RunKey
 from dagcall.model.plan import DagPlan
-from dagcall.testing.journal_suite import first_batch, head_for
+from dagcall.model.records import Batch, JournalRecord, RunHead
+from dagcall.model.states import RunState
 
 pytestmark = pytest.mark.anyio
 
@@ -74,8 +74,9 @@ class Server:
         if self.refusals:
             raise self.refusals.pop()
         assert request.run_id is not None
-        head = head_for(RunKey(request.dag_id, request.run_id), run_type=request.run_type)
-        batch = replace(first_batch(head), assets=request.asset_changes)
+        key = RunKey(request.dag_id, request.run_id)
+        head = RunHead(key, RunState.QUEUED, "v1", queued_at=1.0, run_after=request.run_after or 0.0, last_record=1)
+        batch = Batch(head, (JournalRecord(1, 1.0, "accepted", {}),), request.asset_changes)
         await self.journal.append(batch)
         assert batch.assets is not None
         self.assets.durable(batch.assets)

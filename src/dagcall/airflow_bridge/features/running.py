@@ -14,7 +14,11 @@ SCHEDULES: tuple[Feature, ...] = (
         f"{_CALLED} In a call with `logical_date` they infer the data interval.",
     ),
     ignored("timetables of plugins", f"{_CALLED} In a call with `logical_date` they infer the data interval."),
-    runs("schedule on assets", "A run starts when every asset was updated."),
+    differs(
+        "schedule on assets (all, any, aliases, references)",
+        "A run starts when the condition is met. It is given every event until then; in Airflow one that comes while its "
+        "asset is queued already waits for the next event.",
+    ),
     differs("AssetOrTimeSchedule", "Its assets start runs, its times do not."),
     ignored("asset watchers", "Nothing polls for outside events. `POST /api/v2/assets/events` tells of one."),
     ignored(
