@@ -45,6 +45,7 @@ def compile_dag(dag: DAG, *, version: str, relative_fileloc: str, unforkable: Se
         owners=tuple(sorted({str(task.owner) for task in dag.tasks})),
         schedule=_schedule(dag),
         catchup=bool(dag.catchup),
+        allowed_run_types=_run_types(dag),
         asset_condition=assets.condition_of(dag),
         assets=declared,
         asset_aliases=aliases,
@@ -62,6 +63,11 @@ def compile_dag(dag: DAG, *, version: str, relative_fileloc: str, unforkable: Se
         notes=tuple(notes.of_dag(dag)),
         warnings=tuple(notes.NOT_FORKED.format(cause=cause) for cause in unforkable),
     )
+
+
+def _run_types(dag: DAG) -> tuple[str, ...] | None:
+    allowed = dag.allowed_run_types
+    return None if allowed is None else tuple(sorted(str(getattr(one, "value", one)) for one in allowed))
 
 
 def _compile_task(task: Operator) -> TaskPlan:
@@ -96,6 +102,7 @@ def _compile_task(task: Operator) -> TaskPlan:
         task_display_name=task.task_display_name,
         inlets=assets.ports_of(task.inlets),
         outlets=assets.ports_of(task.outlets),
+        task_groups=tuple(_groups(task)),
     )
 
 
@@ -104,6 +111,13 @@ def _schedule(dag: DAG) -> str | None:
     if assets.condition_of(dag) is not None:
         return "Asset"
     return None if dag.schedule is None else str(dag.schedule)
+
+
+def _groups(task: Operator) -> Iterator[str]:
+    group = task.task_group
+    while group is not None and group.group_id is not None:  # the DAG's own group has no id
+        yield group.group_id
+        group = group.parent_group
 
 
 def _own_limit(value: int, configured: str) -> int | None:

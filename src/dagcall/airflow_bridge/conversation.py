@@ -19,6 +19,10 @@ class Outgoing:
     """What one attempt has to report so far."""
 
     terminal: Any = None
+    problem: tuple[str, str] | None = None
+    """Type and message of a failure that the runner reports without an exception."""
+    wakes: tuple[str, bytes] | None = None
+    """Class path and kwargs of a trigger whose event lets a rescheduled try go on before its date."""
     xcoms: list[tuple[str, bytes, int | None]] = field(default_factory=list)
     plain: bytes | None = None
     skip: list[tuple[str, int]] = field(default_factory=list)

@@ -33,8 +33,8 @@ _EXPAND_INPUTS = (DictOfListsExpandInput, ListOfDictsExpandInput)
 
 
 def is_immutable(value: Any) -> bool:
-    """Nobody can change it, or it is shared as code is."""
-    if isinstance(value, _IMMUTABLE_TYPES):
+    """Nobody can change it, or it is shared as code is. An `object()` is known by its identity."""
+    if isinstance(value, _IMMUTABLE_TYPES) or type(value) is object:
         return True
     return isinstance(value, tuple) and all(is_immutable(item) for item in value)
 

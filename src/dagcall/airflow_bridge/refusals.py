@@ -18,14 +18,6 @@ Operator = BaseOperator | MappedOperator
 
 _NEVER = "with less than 1, Airflow never starts one; a caller would wait for ever"
 
-_BY_CLASS = {
-    "TriggerDagRunOperator": "triggering other DAGs is not supported yet; call the other DAG from the application",
-    "ExternalTaskSensor": "waiting for other DAGs is not supported yet",
-    "ExternalTaskMarker": "it has no effect without ExternalTaskSensor, which is not supported yet",
-    "HITLOperator": "waiting for a person's input is not supported yet",
-}
-"""Operators that are refused with all their subclasses, by class name: the provider need not be imported."""
-
 
 def of_dag(dag: DAG) -> Iterator[Refusal]:
     """All refusals of a DAG and its tasks."""
@@ -47,17 +39,13 @@ def of_dated_call(dag: DAG) -> Iterator[Refusal]:
 def reasons() -> dict[str, str]:
     """Every feature that is refused, and why."""
     checks = (*_DAG_CHECKS, *_TASK_CHECKS)
-    return {feature: reason for feature, _, reason in checks} | _BY_CLASS
+    return {feature: reason for feature, _, reason in checks}
 
 
 def _of_task(task: Operator) -> Iterator[Refusal]:
     for feature, is_used, reason in _TASK_CHECKS:
         if is_used(task):
             yield Refusal(task.task_id, feature, reason)
-    operator_class = task.operator_class if isinstance(task, MappedOperator) else type(task)
-    for parent in operator_class.__mro__:
-        if parent.__name__ in _BY_CLASS:
-            yield Refusal(task.task_id, parent.__name__, _BY_CLASS[parent.__name__])
 
 
 def _attribute(task: Operator, name: str) -> Any:
@@ -76,6 +64,12 @@ def _is_below_one(name: str) -> Callable[[Operator], bool]:
         return value is not None and value < 1
 
     return check
+
+
+def _waits_for_runs(task: Operator) -> bool:
+    """With triggers that the coordinator fulfils itself."""
+    operator_class = task.operator_class if isinstance(task, MappedOperator) else type(task)
+    return any(parent.__name__ in ("ExternalTaskSensor", "TriggerDagRunOperator") for parent in operator_class.__mro__)
 
 
 _PAST = "a call with a logical date does not wait for the run with the date before it; call without a logical date"
@@ -111,7 +105,11 @@ _TASK_CHECKS: tuple[tuple[str, Callable[[Operator], bool], str], ...] = (
     ("executor_config", _is_set("executor_config"), "tasks run on dagcall's own workers, which take no such setting"),
     ("max_active_tis_per_dag", _is_below_one("max_active_tis_per_dag"), _NEVER),
     ("max_active_tis_per_dagrun", _is_below_one("max_active_tis_per_dagrun"), _NEVER),
-    ("deferrable", _is_set("deferrable"), "there is no triggerer yet; set deferrable=False"),
+    (
+        "deferrable",
+        lambda task: bool(_attribute(task, "deferrable")) and not _waits_for_runs(task),
+        "there is no triggerer yet; set deferrable=False",
+    ),
     ("start_from_trigger", _is_set("start_from_trigger"), "there is no triggerer yet"),
     (
         "mapped task group",

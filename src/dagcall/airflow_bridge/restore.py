@@ -32,11 +32,12 @@ from typing import Any
 from airflow.sdk import DAG
 from airflow.sdk.bases.operator import BaseOperator
 from airflow.sdk.definitions._internal.expandinput import EXPAND_INPUT_EMPTY
+from airflow.sdk.definitions._internal.types import NOTSET, SET_DURING_EXECUTION
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.sdk.definitions.param import Param, ParamsDict
 from airflow.sdk.execution_time.context import _AssetRefResolutionMixin
 
-from dagcall.airflow_bridge.copier import Memo, copier
+from dagcall.airflow_bridge.copier import Memo, copier, is_immutable
 
 _getsignal = sys.modules["_signal"].getsignal
 """`signal.getsignal` without the conversion to an enum, which costs more than the rest of `restore` together."""
@@ -229,7 +230,8 @@ class Pristine:
     def __init__(self, dags: dict[str, DAG]) -> None:
         self._dags = dags
         self._memo: dict[int, Any] = {}
-        self._keep(EXPAND_INPUT_EMPTY)  # known by its identity
+        for known_by_identity in (EXPAND_INPUT_EMPTY, NOTSET, SET_DURING_EXECUTION):
+            self._keep(known_by_identity)
         for dag in dags.values():
             self._keep(dag)
             for task in dag.tasks:
@@ -290,6 +292,8 @@ class Pristine:
     def _copier(self, value: Any) -> Callable[[], Any] | None:
         """Of an own, untouched copy. None: nothing to copy, or it holds a lock, a socket or the like and cannot be
         copied, so it is shared, as a global is."""
+        if is_immutable(value):
+            return None
         try:
             if isinstance(value, ParamsDict):
                 return _params_copier(value, self._memo)

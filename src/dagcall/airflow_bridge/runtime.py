@@ -63,7 +63,7 @@ class AirflowRuntime:
             importlib.import_module(name)
         from airflow.sdk.execution_time import task_runner
 
-        from dagcall.airflow_bridge import memo, tasklog, virtualenv
+        from dagcall.airflow_bridge import memo, run_waits, tasklog, virtualenv
         from dagcall.airflow_bridge.answers import xcoms
         from dagcall.airflow_bridge.comms import ParseTimeComms
         from dagcall.airflow_bridge.settings import for_coordinator, forget_secrets
@@ -75,6 +75,7 @@ class AirflowRuntime:
         task_runner.SUPERVISOR_COMMS = ParseTimeComms()  # type: ignore[assignment]
         xcoms.mark_expanding()
         xcoms.keep_returned_value()
+        run_waits.install()
         _block_orm()
         forget_secrets()
         tasklog.silence()
@@ -128,12 +129,13 @@ class AirflowRuntime:
         from airflow.dag_processing.bundles.local import LocalDagBundle
         from airflow.sdk.execution_time import task_runner
 
-        from dagcall.airflow_bridge import memo
+        from dagcall.airflow_bridge import memo, run_waits
         from dagcall.airflow_bridge.loader import BUNDLE_NAME
         from dagcall.airflow_bridge.restore import Pristine
         from dagcall.airflow_bridge.unmapping import Unmapper
 
         self._dags = dags
+        run_waits.prepare(dags)
         self._pristine = Pristine(dags)
         if memo.is_wanted():
             Unmapper(self._pristine.changing_attributes).install()
@@ -313,7 +315,7 @@ def _ended(start: Start, comms: Any, state: Any, error: BaseException | None) ->
     suspension: Suspended | None = None
     message = out.terminal
     outlets: Outlets | None = None
-    problem = _describe(error, start) if error is not None else None
+    problem = _describe(error, start) if error is not None else out.problem
     match message:
         case None:  # it never came to a terminal message
             kind = EndKind.RETRY
@@ -329,7 +331,7 @@ def _ended(start: Start, comms: Any, state: Any, error: BaseException | None) ->
         case sdk.TaskState():
             kind = EndKind.SKIPPED if message.state.value == "skipped" else EndKind.FAILED
         case _:
-            suspended = suspended_by(message)
+            suspended = suspended_by(message, out.wakes)
             if suspended is None:
                 problem = ("Unsupported", f"{type(message).__name__} is not supported by dagcall")
             else:

@@ -23,11 +23,15 @@ _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode
 
 
-def suspended_by(message: Any) -> tuple[EndKind, Suspended] | None:
-    """What a terminal message of the runner suspends the try for; None when it ends it."""
+def suspended_by(message: Any, wakes: tuple[str, bytes] | None) -> tuple[EndKind, Suspended] | None:
+    """What a terminal message of the runner suspends the try for; None when it ends it.
+
+    `wakes`: the trigger, class path and kwargs, whose event lets a rescheduled try go on before its date.
+    """
     match message:
         case sdk.RescheduleTask():
-            return EndKind.RESCHEDULED, Suspended(None, b"", message.reschedule_date.timestamp(), None, b"")
+            due = message.reschedule_date.timestamp()
+            return EndKind.RESCHEDULED, Suspended(None, b"", due, *(wakes or (None, b"")))
         case sdk.DeferTask():
             return EndKind.DEFERRED, Suspended(
                 message.next_method,

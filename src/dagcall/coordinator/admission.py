@@ -1,6 +1,7 @@
 """Who gets in: the one place that refuses a call because of load.
 
-Decided before any work is done. `limit` bounds the runs that have no outcome yet on this server, `share` those of one
+Decided before any work is done. What a run's own task starts was admitted with that run: it is counted, and never
+refused. `limit` bounds the runs that have no outcome yet on this server, `share` those of one
 DAG or one caller: what one of them sends too much is refused with 429 while others are still served.
 """
 
@@ -28,8 +29,14 @@ class Admission:
     def total(self) -> int:
         return self._total
 
-    def enter(self, dag_id: str, caller: str) -> None:
-        """Count a run in. Raises Overloaded or RateLimited, and then nothing was counted."""
+    def enter(self, dag_id: str, caller: str, *, nested: bool = False) -> None:
+        """Count a run in. Raises Overloaded or RateLimited, unless it is `nested`, and then nothing was counted."""
+        if not nested:
+            self._check(dag_id, caller)
+        self._total += 1
+        self._by_share.update(_shares(dag_id, caller))
+
+    def _check(self, dag_id: str, caller: str) -> None:
         if self._total >= self._settings.limit:
             raise Overloaded(
                 f"The server has {self._total} runs without an outcome, as many as it takes; try again later.",
@@ -42,8 +49,6 @@ class Admission:
                     dag_id=dag_id,
                     retry_after=1.0,
                 )
-        self._total += 1
-        self._by_share.update(_shares(dag_id, caller))
 
     def leave(self, dag_id: str, caller: str) -> None:
         """Its outcome is known."""

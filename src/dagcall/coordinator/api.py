@@ -15,7 +15,8 @@ from dagcall.journal.assets import AssetEventQuery
 from dagcall.journal.base import HeadQuery
 from dagcall.model.assets import AssetChanges, AssetEvent, Queued
 from dagcall.model.commands import Outcome
-from dagcall.model.ids import RunKey
+from dagcall.model.ids import RunKey, TaskKey
+from dagcall.model.inputs import InputRequest, User
 from dagcall.model.plan import DagPlan
 from dagcall.model.pool import UNLIMITED, Pool
 from dagcall.model.records import JournalRecord, RunHead
@@ -27,7 +28,8 @@ class CallRequest:
 
     `conf`: the params, a JSON object. `results`: answer with these tasks instead of the designated ones.
     `timeout`: seconds until the run's own deadline. `run_id`: chosen by the caller, else one is made.
-    `caller`: whose share of the server this counts against.
+    `caller`: whose share of the server this counts against. `started_by`: the run whose task makes the call; then it
+    is part of what was admitted already, see `coordinator.nested`.
     """
 
     dag_id: str
@@ -48,6 +50,7 @@ class CallRequest:
     asset_events: bytes = b""
     asset_changes: AssetChanges | None = None
     """What becomes durable with the run's acceptance, or not at all."""
+    started_by: RunKey | None = None
 
 
 @dataclass(frozen=True)
@@ -188,6 +191,28 @@ class AssetsView(Protocol):
         ...
 
 
+class AlreadyAnswered(Exception):
+    """A request for input takes one answer."""
+
+
+class InputsView(Protocol):
+    """What tasks ask of people (Airflow's human-in-the-loop details)."""
+
+    async def find(self, run: RunKey, task: TaskKey) -> InputRequest | None:
+        """The latest request of a task instance."""
+        ...
+
+    async def all(self, dag_id: str | None = None, run_id: str | None = None) -> list[InputRequest]:
+        """The latest request of every task instance (of a DAG, of a run), in the order in which they first came."""
+        ...
+
+    async def answer(
+        self, request: InputRequest, chosen: list[str], params_input: dict[str, Any], by: User
+    ) -> InputRequest:
+        """Answer for good; the task goes on. Raises AlreadyAnswered, BadRequest, JournalError."""
+        ...
+
+
 class CoordinatorView(Protocol):
     """The coordinator as its front ends see it."""
 
@@ -199,6 +224,9 @@ class CoordinatorView(Protocol):
 
     @property
     def assets(self) -> AssetsView: ...
+
+    @property
+    def inputs(self) -> InputsView: ...
 
     @property
     def settings(self) -> dict[str, Any]:

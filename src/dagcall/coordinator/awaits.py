@@ -1,6 +1,6 @@
 """What suspended tries wait for, and who says that it has happened.
 
-`Awaits` is what drivers ask; it finds the *waiter* of each kind. A date is a timer here. Everything else (a trigger, a
+`Awaits` is what drivers ask; it finds the *waiter* of each kind. A date is a timer here, whether or not a waiter may have it come sooner. Everything else (a trigger, a
 person's answer) is fulfilled by the first waiter that takes it, and by nobody when none does: then the try goes on as
 failed, with the reason.
 
@@ -60,6 +60,8 @@ class Awaited:
     def timed_out(self) -> None:
         """Its `due` has passed."""
         if self.command.kind is EndKind.RESCHEDULED:
+            if self.waiter is not None:
+                self.waiter.stop(self, killed=False)
             self.resume(ResumeHow.DUE)
         elif self.waiter is not None:
             self.waiter.timed_out(self)
@@ -112,10 +114,8 @@ class Awaits:
         if due is not None:
             delay = max(0.0, due - self._clock.now())
             awaited.timer = asyncio.get_running_loop().call_later(delay, awaited.timed_out)
-        if awaited.command.kind is EndKind.RESCHEDULED:
-            return
         awaited.waiter = next((waiter for waiter in self._waiters if waiter.takes(awaited)), None)
-        if awaited.waiter is None:
-            awaited.fail(f"nothing here fulfils what the task waits for ({awaited.command.kind.value})")
-        else:
+        if awaited.waiter is not None:
             awaited.waiter.start(awaited)
+        elif awaited.command.kind is not EndKind.RESCHEDULED:
+            awaited.fail(f"nothing here fulfils what the task waits for ({awaited.command.kind.value})")

@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dagcall.coordinator import asset_questions, questions, stored_questions
+from dagcall.coordinator import stored_questions
 from dagcall.coordinator.admission import Admission, AdmissionSettings
+from dagcall.coordinator.answering import Answers
 from dagcall.coordinator.api import CallRequest
 from dagcall.coordinator.asset_runs import AssetRuns
 from dagcall.coordinator.assets import Assets
@@ -25,11 +26,15 @@ from dagcall.coordinator.catalog import Catalog, Served
 from dagcall.coordinator.cipher import Cipher
 from dagcall.coordinator.clock import Clock, SystemClock
 from dagcall.coordinator.driver import Driver, Surroundings
+from dagcall.coordinator.inputs import Inputs
 from dagcall.coordinator.kept import Kept, keep
 from dagcall.coordinator.limits import Limits
+from dagcall.coordinator.nested import NestedRuns
 from dagcall.coordinator.pools import Pools
 from dagcall.coordinator.recovery import rebuild
 from dagcall.coordinator.run import Run
+from dagcall.coordinator.run_questions import RunQuestions
+from dagcall.coordinator.run_waiter import RunWaiter
 from dagcall.coordinator.watcher import watch
 from dagcall.core.machine import RunMachine
 from dagcall.core.slots import Need, Slots
@@ -85,7 +90,10 @@ class Coordinator:
         self.assets = Assets(journal, self._clock, lambda: self._asset_runs.wake())
         self._asset_runs = AssetRuns(self.assets, self.call, self._active_runs, self._clock.new_run_id)
         self.settings: dict[str, Any] = {}
-        self.awaits = Awaits(self._clock)
+        self._run_questions = RunQuestions(journal, self.catalog, self.run)
+        self._run_waiter = RunWaiter(self._run_questions)
+        self.inputs = Inputs(journal.store, self._clock.now)
+        self.awaits = Awaits(self._clock, (self._run_waiter, self.inputs))
         self.kept: Kept
         """From `start` on."""
         self._admission = Admission(settings.admission)
@@ -99,6 +107,7 @@ class Coordinator:
         self._known_plans: set[tuple[str, str]] = set()
         self._around: Surroundings | None = None
         self._stopping = False
+        self._closed = False
         self._stop_watching = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._run_id_pattern = re.compile(r"^[A-Za-z0-9_.~:+-]+$")
@@ -120,6 +129,8 @@ class Coordinator:
         await self.kept.task_states.drop_expired()
         await self.pools.load(self.settings)
         self._run_id_pattern = re.compile(str(self.settings.get("allowed_run_id_pattern", r"^[A-Za-z0-9_.~:+-]+$")))
+        nested = NestedRuns(self.catalog, self.call, self.run, self._clock)
+        answers = Answers(self.kept, self.assets, self._run_questions, nested, self.inputs, self.run)
         self._around = Surroundings(
             journal=self._journal,
             workers=self._workers,
@@ -130,7 +141,8 @@ class Coordinator:
             hostname=socket.gethostname(),
             assets=self.assets,
             log_path=self._log_path_of,
-            answer_question=self._answer_question,
+            answer_question=answers.answer,
+            on_published=self._run_waiter.published,
             on_answered=self._on_answered,
             on_ended=self._on_ended,
         )
@@ -168,7 +180,7 @@ class Coordinator:
 
     async def stop(self) -> None:
         """Stop everything; unfinished runs stay in the journal for the next start."""
-        self._stopping = True
+        self._stopping = self._closed = True
         self._limits.close()
         self._stop_watching.set()
         for task in self._tasks:
@@ -182,11 +194,12 @@ class Coordinator:
         await self._journal.close()
 
     async def call(self, request: CallRequest) -> Run:
-        if self._stopping:
+        nested = request.started_by is not None
+        if self._closed or (self._stopping and not nested):  # a run that is to end may need one that it starts
             raise ShuttingDown(retry_after=5.0)
         served = self.catalog.served(request.dag_id)
         self._check(request, served)
-        self._admission.enter(request.dag_id, request.caller)
+        self._admission.enter(request.dag_id, request.caller, nested=nested)
         code = served.code
         self._use(code)  # from here on, so that a reload in the meantime does not end its processes
         try:
@@ -421,37 +434,6 @@ class Coordinator:
         if ask.what not in stored_questions.ASKED_WHILE_PARSING:
             raise LookupError(f"{ask.what!r} cannot be asked while a DAG file is parsed")
         return await stored_questions.answer(self.kept, stored_questions.NO_RUN, ask.what, ask.args)
-
-    def _answer_question(self, run: Run, ask: Ask) -> "asyncio.Future[object] | object":
-        if ask.what in stored_questions.QUESTIONS:
-            return asyncio.ensure_future(stored_questions.answer(self.kept, run.key, ask.what, ask.args))
-        if ask.what in asset_questions.QUESTIONS:
-            return asset_questions.answer(self.assets, run, ask.what, ask.args)
-        try:
-            keys = questions.run_of(ask.what, ask.args)
-        except LookupError as error:
-            return _failed(error)
-        if all(key == run.key for key in keys):
-            try:
-                return questions.answer(ask.what, ask.args, {run.key: run.machine} if keys else {})
-            except LookupError as error:
-                return _failed(error)
-        return asyncio.ensure_future(self._answer_about_others(keys, ask))
-
-    async def _answer_about_others(self, keys: tuple[RunKey, ...], ask: Ask) -> object:
-        machines: dict[RunKey, RunMachine | None] = {}
-        for key in keys:
-            try:
-                machines[key] = (await self.run(key)).machine
-            except RunNotFound:
-                machines[key] = None
-        return questions.answer(ask.what, ask.args, machines)
-
-
-def _failed(error: Exception) -> "asyncio.Future[object]":
-    future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-    future.set_exception(error)
-    return future
 
 
 def _refuse_unsupported(plan: DagPlan, refusals: Sequence[Refusal]) -> None:

@@ -73,6 +73,7 @@ class Surroundings:
     assets: Assets
     log_path: "Callable[[Run, StartAttempt | Await], str]"
     answer_question: "Callable[[Run, Ask], asyncio.Future[object] | object]"
+    on_published: Callable[[Run], None]
     on_answered: Callable[[Run], None]
     on_ended: "Callable[[Run, Driver], None]"
 
@@ -268,6 +269,7 @@ class Driver:
         self.run.publish(batch.records, batch.head)
         if batch.assets is not None:
             self._around.assets.durable(batch.assets)
+        self._around.on_published(self.run)
         for act in acts:
             match act:
                 case Attempt():

@@ -69,6 +69,9 @@ class HeadQuery:
     states: frozenset[RunState] | None = None
     run_types: frozenset[str] | None = None
     run_id: str | None = None
+    run_ids: frozenset[str] | None = None
+    logical_dates: frozenset[float] | None = None
+    """Exactly these dates; a run without one never matches."""
     idempotency_key: str | None = None
     dag_id_pattern: str | None = None
     run_id_pattern: str | None = None
@@ -136,7 +139,8 @@ class Journal(Protocol):
         `state`, `start_date`, `end_date`, `note`, `outcome` and `last_record` may change after the first batch.
         Cancelling the future does not take the batch back.
 
-        The future raises `RunExists` (this dag_id and run_id are taken), `JournalFenced`, `JournalError` (refused,
+        The future raises `RunExists` (this dag_id and run_id are taken, or this dag_id and logical date: Airflow has
+        one run for a date, and sensors that wait for a date count on it), `JournalFenced`, `JournalError` (refused,
         medium failed, journal not open). Raises `ValueError` at once for an unknown durability.
         """
         ...

@@ -3,6 +3,7 @@
 Pure. It runs before anything of the batch is written, so a refused batch needs no undoing.
 """
 
+from datetime import UTC, datetime
 from operator import attrgetter
 
 from dagcall.errors import JournalError, RunExists
@@ -20,6 +21,17 @@ changing_part = attrgetter("state", "start_date", "end_date", "note", "outcome")
 def begins(batch: Batch) -> bool:
     """Whether the batch is the first of a run."""
     return bool(batch.records) and batch.records[0].id == 1
+
+
+def date_taken(head: RunHead) -> RunExists:
+    """The refusal of a second run of one DAG for one logical date, as Airflow's database refuses it."""
+    assert head.logical_date is not None
+    date = datetime.fromtimestamp(head.logical_date, UTC).isoformat()
+    return RunExists(
+        f"DAG {head.key.dag_id!r} already has a run for the logical date {date}; give another one, or none.",
+        dag_id=head.key.dag_id,
+        run_id=head.key.run_id,
+    )
 
 
 def check_continues(batch: Batch, known: RunHead | None) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from dagcall.errors import DagcallError, JournalError, JournalFenced, JournalLocked
 from dagcall.journal.base import HeadQuery, OrderColumn, check_durability, pattern_terms
-from dagcall.journal.continuity import check_continues
+from dagcall.journal.continuity import check_continues, date_taken
 from dagcall.journal.encoding import Row, check_storable, decode_plan, decode_record, encode_plan, encode_record
 from dagcall.journal.memory_assets import AssetRows, MemoryAssets
 from dagcall.journal.memory_assets import apply as apply_assets
@@ -87,6 +87,7 @@ class MemoryJournal:
         if batch.assets is not None:
             self._write_assets(batch.assets)
         if run is None:
+            self._check_date(batch.head)
             storage.accepted += 1
             run = storage.runs[key] = StoredRun(storage.accepted, batch.head)
         run.head = replace(batch.head)
@@ -95,6 +96,11 @@ class MemoryJournal:
     def _write_assets(self, changes: AssetChanges) -> None:
         storage = self._writable()
         apply_assets(storage.assets, storage.items, changes)
+
+    def _check_date(self, head: RunHead) -> None:
+        same_dag = (run.head for run in self._storage.runs.values() if run.head.key.dag_id == head.key.dag_id)
+        if head.logical_date is not None and any(other.logical_date == head.logical_date for other in same_dag):
+            raise date_taken(head)
 
     async def put_plan(self, plan: DagPlan) -> None:
         self._writable().plans.setdefault((plan.dag_id, plan.version), encode_plan(plan))
@@ -147,6 +153,8 @@ def _matches(head: RunHead, query: HeadQuery) -> bool:
         and (query.states is None or head.state in query.states)
         and (query.run_types is None or head.run_type in query.run_types)
         and (query.run_id is None or head.key.run_id == query.run_id)
+        and (query.run_ids is None or head.key.run_id in query.run_ids)
+        and (query.logical_dates is None or head.logical_date in query.logical_dates)
         and (query.idempotency_key is None or head.idempotency_key == query.idempotency_key)
         and (query.dag_id_pattern is None or _like(head.key.dag_id, query.dag_id_pattern))
         and (query.run_id_pattern is None or _like(head.key.run_id, query.run_id_pattern))

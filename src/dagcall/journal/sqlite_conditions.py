@@ -24,7 +24,7 @@ class Conditions:
         if value is not None:
             self.add(f"{column} = ?", value)
 
-    def one_of(self, column: str, allowed: Iterable[str] | Iterable[int] | None) -> None:
+    def one_of(self, column: str, allowed: Iterable[str] | Iterable[float] | None) -> None:
         if allowed is not None:
             names = sorted(allowed)
             self.add(f"{column} IN ({', '.join('?' * len(names))})", *names)

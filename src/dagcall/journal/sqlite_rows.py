@@ -48,6 +48,8 @@ def where(query: HeadQuery) -> Conditions:
     conditions.one_of("dag_id", query.dag_ids)
     conditions.one_of("state", query.states)
     conditions.one_of("run_type", query.run_types)
+    conditions.one_of("run_id", query.run_ids)
+    conditions.one_of("logical_date", query.logical_dates)
     conditions.equal("run_id", query.run_id)
     conditions.equal("idempotency_key", query.idempotency_key)
     conditions.like("dag_id", query.dag_id_pattern)

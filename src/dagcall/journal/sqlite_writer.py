@@ -26,7 +26,7 @@ from typing import Final, NamedTuple
 
 from dagcall.errors import DagcallError, JournalError, JournalFenced, RunExists
 from dagcall.journal import asset_items
-from dagcall.journal.continuity import begins, changing_part, check_continues
+from dagcall.journal.continuity import begins, changing_part, check_continues, date_taken
 from dagcall.journal.encoding import check_storable, encode_plan, encode_record
 from dagcall.journal.sqlite_assets import apply as apply_assets
 from dagcall.journal.sqlite_file import connect_writer, explain, statement
@@ -238,6 +238,8 @@ class SqliteWriter:
         )  # fmt: skip
         self._cursor.execute(_INSERT_RUN, values)
         if not self._cursor.rowcount:
+            if self._look_up(head.key) is None:
+                raise date_taken(head)
             raise RunExists(dag_id=head.key.dag_id, run_id=head.key.run_id)
         self._log_pages += 4 + len(head.conf) // 4096
         assert self._cursor.lastrowid is not None

@@ -104,6 +104,8 @@ class TaskPlan:
     task_display_name: str = ""
     inlets: tuple[AssetRef, ...] = ()
     outlets: tuple[AssetRef, ...] = ()
+    task_groups: tuple[str, ...] = ()
+    """Ids of the task groups around it, the innermost first."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,8 @@ class DagPlan:
     schedule: str | None = None
     """Airflow's `timetable_summary`; of it only `asset_condition` is acted upon."""
     catchup: bool = False
+    allowed_run_types: tuple[str, ...] | None = None
+    """What may start it, as its author says (Airflow's `DagRunType`); None: anything."""
     asset_condition: AssetCondition | None = None
     """The DAG is started when it is met."""
     assets: tuple[AssetDeclaration, ...] = ()

@@ -129,6 +129,24 @@ class JournalSuite(JournalStorage):
 
         self.run(tmp_path, test)
 
+    def test_a_dag_has_one_run_for_a_logical_date(self, tmp_path: Path) -> None:
+        async def test(journal: Journal) -> None:
+            heads = [
+                head_for(RunKey("shop", "first"), logical_date=7.25),
+                head_for(RunKey("shop", "same date"), logical_date=7.25),
+                head_for(RunKey("cafe", "same date"), logical_date=7.25),
+                head_for(RunKey("shop", "other date"), logical_date=7.250001),
+                head_for(RunKey("shop", "no date")),
+                head_for(RunKey("shop", "no date either")),
+            ]
+            results = await asyncio.gather(*(journal.append(first_batch(one)) for one in heads), return_exceptions=True)
+            assert isinstance(results[1], RunExists)
+            assert "logical date" in str(results[1])
+            assert [results[0], *results[2:]] == [None] * 5
+            assert await journal.head(heads[1].key) is None
+
+        self.run(tmp_path, test)
+
     def test_of_two_that_begin_one_run_at_once_the_first_wins(self, tmp_path: Path) -> None:
         async def test(journal: Journal) -> None:
             batches = [first_batch(head_for(caller=caller)) for caller in ("first", "second")]
@@ -302,6 +320,9 @@ class JournalSuite(JournalStorage):
             (HeadQuery(states=frozenset({RunState.QUEUED, RunState.FAILED})), ["A2", "b2"]),
             (HeadQuery(run_types=frozenset({"backfill"})), ["b2"]),
             (HeadQuery(run_id="a1"), ["a1"]),
+            (HeadQuery(run_ids=frozenset({"a1", "b2", "none"})), ["a1", "b2"]),
+            (HeadQuery(run_ids=frozenset()), []),
+            (HeadQuery(logical_dates=frozenset({7.0, 8.0})), ["b2"]),
             (HeadQuery(idempotency_key="k", dag_ids=frozenset({"cafe"})), ["A2"]),
             (HeadQuery(run_id_pattern="A"), ["a1", "A2"]),
             (HeadQuery(run_id_pattern="_2 | b%1"), ["A2", "b1", "b2"]),

@@ -63,6 +63,8 @@ class Worker:
         self._on_idle = on_idle
         self._on_dead = on_dead
         self._job: Job | None = None
+        self._ended: Job | None = None
+        """While FINISHING: whose callbacks may still ask."""
         self._attempt: tuple[int, int] | None = None
         self._timers: list[asyncio.TimerHandle] = []
         self._stopped_for: tuple[str, str] | None = None
@@ -136,6 +138,8 @@ class Worker:
     def _on_frame(self, frame: FromProcess) -> None:
         job = self._job
         match frame:
+            case Ask() if self._ended is not None and (frame.attempt, frame.epoch) == self._attempt:
+                self._ended.asked(frame)
             case Pushed() | Ask() | Ended() if job is None or (frame.attempt, frame.epoch) != self._attempt:
                 return
             case Pushed():
@@ -146,13 +150,14 @@ class Worker:
                 job.asked(frame)
             case Ended():
                 assert job is not None
-                self._job = None
+                self._job, self._ended = None, job
                 self.state = State.FINISHING
                 if self._stopped_for is None:
                     self._cancel_timers()
                     self._timers.append(self._loop.call_later(OVERTIME, self.kill))
                 job.ended(frame)
             case Idle():
+                self._ended = None
                 self.tasks_run += 1
                 self.idle_since = self._loop.time()
                 if self._stopped_for is not None:
@@ -198,7 +203,7 @@ class Worker:
             return
         self._gone = True
         self._close_pidfd()
-        job, self._job = self._job, None
+        job, self._job, self._ended = self._job, None, None
         self.state = State.DEAD
         self._cancel_timers()
         self._connection.close()

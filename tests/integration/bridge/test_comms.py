@@ -317,64 +317,17 @@ def {name}():
     ("name", "code", "sentence"),
     [
         (
-            "triggers",
-            "from airflow.sdk.execution_time import task_runner as r, comms as c; "
-            "r.SUPERVISOR_COMMS.send(c.TriggerDagRun(dag_id='x', run_id='y', reset_dag_run=False))",
-            "TriggerDagRun is not supported by dagcall yet",
-        ),
-        (
             "pushes_for_another",
             "XCom.set(key='k', value=1, task_id='other', dag_id=ti.dag_id, run_id=ti.run_id)",
             "an XCom can only be pushed by the task it belongs to",
         ),
-        ("unknown_run", "ti.get_dagrun_state('nobody', 'no_run')", "there is no run 'no_run' of DAG 'nobody' here"),
+        ("unknown_run", "ti.get_dagrun_state('nobody', 'no_run')", "run_id 'no_run' was not found"),
     ],
 )
 def test_what_is_not_supported_is_said_in_a_sentence(served: Serving, name: str, code: str, sentence: str) -> None:
     served.write(f"{name}.py", HEAD + REFUSED.format(name=name, code=code))
     served.wait_for_dag(name)
     assert sentence in served.failure(name).message
-
-
-def test_questions_about_states(served: Serving) -> None:
-    served.write(
-        "states.py",
-        HEAD
-        + """
-@dag(schedule=None)
-def states():
-    @task
-    def before(n):
-        return n
-    @task
-    def ask(_, ti=None):
-        from airflow.sdk.definitions._internal.types import NOTSET
-        run = [ti.run_id]
-        return {
-            "count": ti.get_ti_count("states", run_ids=run),
-            "succeeded": ti.get_ti_count("states", run_ids=run, states=["success"]),
-            "mapped": ti.get_ti_count("states", run_ids=run, task_ids=["before"]),
-            "one": ti.get_ti_count("states", run_ids=run, task_ids=["before"], map_index=1),
-            "states": ti.get_task_states("states", run_ids=run)[ti.run_id],
-            "some": ti.get_task_states("states", run_ids=run, task_ids=["ask"])[ti.run_id],
-            "run": ti.get_dagrun_state("states", ti.run_id),
-            "previous": [ti.get_previous_dagrun(), ti.get_previous_ti()],
-        }
-    return ask(before.expand(n=[1, 2]))
-states()
-""",
-    )
-    served.wait_for_dag("states")
-    assert served.call("states") == {
-        "count": 3,
-        "succeeded": 2,
-        "mapped": 2,
-        "one": 1,
-        "states": {"before_0": "success", "before_1": "success", "ask": "running"},
-        "some": {"ask": "running"},
-        "run": "running",
-        "previous": [None, None],
-    }
 
 
 def test_an_xcom_can_be_deleted(served: Serving) -> None:
@@ -454,9 +407,33 @@ early()
     assert served.call("early") == ["quick", None, "slow"]
 
 
-@pytest.mark.parametrize("what", ["task_group_id='g', run_ids=[ti.run_id]", "map_index=1", "logical_dates=[]"])
-def test_questions_beyond_runs_are_refused(served: Serving, what: str) -> None:
-    name = f"beyond_{what.partition('=')[0]}"
-    served.write(f"{name}.py", HEAD + REFUSED.format(name=name, code=f"return ti.get_ti_count('x', {what})"))
-    served.wait_for_dag(name)
-    assert "not by logical_dates or task_group_id" in served.failure(name).message
+def test_callbacks_ask_too(served: Serving) -> None:
+    """After the task's end was reported; and its worker is free again afterwards."""
+    served.write(
+        "asks_late.py",
+        HEAD
+        + """
+from pathlib import Path
+
+def tell(context):
+    Path(context["params"]["file"]).write_text(context["ti"].xcom_pull(task_ids="first"))
+
+@dag(schedule=None, params={"file": ""})
+def asks_late():
+    @task
+    def first():
+        return "first"
+    @task(on_success_callback=tell)
+    def second():
+        return 2
+    first() >> (answer := second())
+    return answer
+asks_late()
+""",
+    )
+    served.wait_for_dag("asks_late")
+    file = served.folder.parent / "told"
+    for _ in range(2):
+        file.unlink(missing_ok=True)
+        assert served.call("asks_late", {"file": str(file)}) == 2
+        eventually(lambda: file.exists() and file.read_text() == "first", "the callback was answered")

@@ -30,24 +30,6 @@ REFUSED = {
         "t",
         "deferrable",
     ),
-    "trigger": (
-        "from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator\n"
-        "TriggerDagRunOperator(task_id='t', trigger_dag_id='x')",
-        "t",
-        "TriggerDagRunOperator",
-    ),
-    "external": (
-        "from airflow.providers.standard.sensors.external_task import ExternalTaskSensor\n"
-        "ExternalTaskSensor(task_id='t', external_dag_id='x')",
-        "t",
-        "ExternalTaskSensor",
-    ),
-    "approval": (
-        "from airflow.providers.standard.operators.hitl import ApprovalOperator\n"
-        "ApprovalOperator(task_id='t', subject='s')",
-        "t",
-        "HITLOperator",
-    ),
     "mapped_group": (
         "@task_group\ndef group(n):\n    B(task_id='t', bash_command='true')\ngroup.expand(n=[1])",
         "group.t",
@@ -58,6 +40,19 @@ REFUSED = {
 
 FINE = {
     "ports": "B(task_id='t', bash_command='true', outlets=[Asset('a')], inlets=[Asset('b')])",
+    "trigger": (
+        "from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator\n"
+        "TriggerDagRunOperator(task_id='t', trigger_dag_id='x', wait_for_completion=True, deferrable=True)"
+    ),
+    "external": (
+        "from airflow.providers.standard.sensors.external_task import ExternalTaskMarker, ExternalTaskSensor\n"
+        "ExternalTaskSensor(task_id='t', external_dag_id='x', deferrable=True)\n"
+        "ExternalTaskMarker(task_id='m', external_dag_id='x', external_task_id='y')"
+    ),
+    "approval": (
+        "from airflow.providers.standard.operators.hitl import ApprovalOperator\n"
+        "ApprovalOperator(task_id='t', subject='s')"
+    ),
     "depends_on_past": "B(task_id='t', bash_command='true', depends_on_past=True, wait_for_downstream=True)",
     "latest_only": (
         "from airflow.providers.standard.operators.latest_only import LatestOnlyOperator\n"

@@ -108,3 +108,7 @@ def test_what_is_shared_stays_shared() -> None:
 def test_what_cannot_be_copied_is_said_at_once() -> None:
     with pytest.raises(TypeError, match="generator"):
         copier({"a": (item for item in ())})
+
+
+def test_a_sentinel_stays_the_object_that_it_is() -> None:
+    assert copier(object()) is None

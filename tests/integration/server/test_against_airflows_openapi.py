@@ -21,6 +21,7 @@ from dagcall.model.assets import (
     AssetRef,
     Consumption,
 )
+from dagcall.model.ids import RunKey
 from dagcall.model.plan import TaskPlan
 from dagcall.server.api_v2.dag_runs import RUN_STATES, RUN_TYPES
 from dagcall.server.api_v2.routes import AIRFLOW_ROUTES
@@ -66,6 +67,8 @@ async def http(coordinator: ScriptedCoordinator) -> AsyncIterator[httpx.AsyncCli
         await client.post("/api/v2/variables", json={"key": "v", "value": 1})
         await client.post("/api/v2/connections", json={"connection_id": "c", "conn_type": "http", "port": 1})
         await _with_assets(coordinator, client)
+        asked = {"ti_id": "x", "options": ["a"], "subject": "s", "params": {"n": 1}, "assigned_users": []}
+        await coordinator.inputs.ask(RunKey("mapped", "r"), "make", -1, 1, json.dumps(asked).encode())
         yield client
 
 
@@ -132,6 +135,8 @@ def test_route_is_airflows(stock: dict[str, Any], route: Route) -> None:
         ("/api/v2/dags/on_assets/assets/1/queuedEvents", "QueuedEventResponse"),
         ("/api/v2/dags/on_assets/details", "DAGDetailsResponse"),
         (f"{RUN}/upstreamAssetEvents", "AssetEventCollectionResponse"),
+        (f"{TASKS}/make/-1/hitlDetails", "HITLDetail"),
+        (f"{RUN}/hitlDetails", "HITLDetailCollection"),
     ],
 )
 async def test_body_is_airflows(stock: dict[str, Any], http: httpx.AsyncClient, path: str, schema: str) -> None:
@@ -159,6 +164,12 @@ async def test_changes_of_assets_too(stock: dict[str, Any], http: httpx.AsyncCli
     check(stock, "AssetEventResponse", (await http.post("/api/v2/assets/events", json={"asset_id": 1})).json())
     check(stock, "DAGRunResponse", (await http.post("/api/v2/assets/1/materialize", json={})).json())
     assert (await http.delete("/api/v2/assets/1/queuedEvents")).status_code == 204
+
+
+async def test_answers_of_people_are_airflows(stock: dict[str, Any], http: httpx.AsyncClient) -> None:
+    answer = await http.patch(f"{TASKS}/make/-1/hitlDetails", json={"chosen_options": ["a"]})
+    check(stock, "HITLDetailResponse", answer.json())
+    check(stock, "HITLDetail", (await http.get(f"{TASKS}/make/-1/hitlDetails")).json())
 
 
 async def test_errors_are_airflows(stock: dict[str, Any], http: httpx.AsyncClient) -> None:

@@ -35,3 +35,15 @@ def test_callers_without_a_name_share_nothing_but_the_dag() -> None:
     admission.enter("b", "")
     with pytest.raises(RateLimited, match="DAG 'a'"):
         admission.enter("a", "")
+
+
+def test_what_a_run_starts_is_counted_and_never_refused() -> None:
+    admission = Admission(AdmissionSettings(limit=1, share=1))
+    admission.enter("a", "ann")
+    admission.enter("a", "ann", nested=True)
+    assert admission.total == 2
+    admission.leave("a", "ann")
+    with pytest.raises(Overloaded):
+        admission.enter("b", "")
+    admission.leave("a", "ann")
+    admission.enter("b", "")

@@ -119,6 +119,7 @@ class Server:
             assets=Assets(self.journal, SystemClock(), lambda: None),
             log_path=lambda run, command: "/nowhere",
             answer_question=lambda run, ask: None,
+            on_published=lambda run: None,
             on_answered=lambda run: None,
             on_ended=self.ended,
         )

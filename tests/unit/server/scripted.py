@@ -12,6 +12,7 @@ import msgspec
 from dagcall.coordinator.api import CallRequest, ImportErrorInfo, Timing
 from dagcall.coordinator.assets import Assets
 from dagcall.coordinator.cipher import Cipher
+from dagcall.coordinator.inputs import Inputs
 from dagcall.coordinator.kept import keep
 from dagcall.coordinator.limits import Limits
 from dagcall.coordinator.pools import Pools
@@ -226,6 +227,7 @@ class ScriptedCoordinator:
         self.kept = keep(self.journal.store, Cipher(), self.tick, lambda name: None)
         self.pools = Pools(self.journal.store, Limits(), list, self.tick)
         self.assets = Assets(self.journal, StoppedClock(), lambda: None)
+        self.inputs = Inputs(self.journal.store, self.tick)
         self.work: dict[str, Work] = {}
         self.refusal: Problem | None = None
         self.requests: list[CallRequest] = []

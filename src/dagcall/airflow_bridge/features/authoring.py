@@ -67,9 +67,22 @@ OPERATORS: tuple[Feature, ...] = (
     runs("EmptyOperator", "Succeeds without a worker, as in Airflow."),
     runs("PythonOperator and its virtualenv forms"),
     runs("LatestOnlyOperator", "A run triggered by hand always is the latest, as in Airflow."),
-    runs("TriggerDagRunOperator", refused_as=("TriggerDagRunOperator",)),
-    runs("ExternalTaskSensor, ExternalTaskMarker", refused_as=("ExternalTaskSensor", "ExternalTaskMarker")),
-    runs("HITLOperator, ApprovalOperator, HITLBranchOperator, HITLEntryOperator", refused_as=("HITLOperator",)),
+    differs(
+        "TriggerDagRunOperator",
+        "The other DAG is one that is served here. Waiting for it holds no worker and is over with its run, whatever the "
+        "`poke_interval`; meanwhile the task is deferred. The task fails when `run_after` lies in the future, or when "
+        "`reset_dag_run` finds a run that exists: runs are not cleared.",
+    ),
+    differs(
+        "ExternalTaskSensor, ExternalTaskMarker",
+        "For DAGs that are served here; it fails when there is no such DAG. It looks again as soon as what it waits for "
+        "is so, whatever the `poke_interval`, and holds no worker in between, in poke mode neither. A subclass with a "
+        "`poke` of its own does as any sensor.",
+    ),
+    runs(
+        "HITLOperator, ApprovalOperator, HITLBranchOperator, HITLEntryOperator",
+        "Answered over Airflow's API (`hitlDetails`). The task holds no worker while it waits.",
+    ),
     runs("sensors, mode='poke'", "The sensor holds a worker while it waits."),
     runs("sensors, mode='reschedule'", refused_as=("mode='reschedule'",)),
     runs("sensors: timeout, soft_fail, silent_fail, exponential_backoff, max_wait"),

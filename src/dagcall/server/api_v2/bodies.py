@@ -44,6 +44,15 @@ SOON = 1.0
 """Seconds. How far `run_after` may lie ahead and still mean now: clocks of callers differ."""
 _ID_LENGTH = 250
 
+
+@dataclass(frozen=True)
+class Answer:
+    """`UpdateHITLDetailPayload`."""
+
+    chosen_options: list[str]
+    params_input: dict[str, Any]
+
+
 _TRIGGER_FIELDS = (
     "dag_run_id",
     "data_interval_start",
@@ -121,10 +130,29 @@ async def read_patch(request: Request, limit: int) -> Patch:
     return Patch(state, "note" in body)
 
 
+async def read_answer(request: Request, limit: int) -> Answer:
+    body = await read_object(request, limit, None)
+    if "chosen_options" not in body:
+        raise invalid("body", "chosen_options", "missing", "Field required", body)
+    chosen, params_input = body["chosen_options"], body.get("params_input", {})
+    if not isinstance(chosen, list):
+        raise invalid("body", "chosen_options", "list_type", "Input should be a valid list", chosen)
+    for option in chosen:
+        if not isinstance(option, str):
+            raise invalid("body", "chosen_options", "string_type", "Input should be a valid string", option)
+    if not chosen:
+        message = "List should have at least 1 item after validation, not 0"
+        raise invalid("body", "chosen_options", "too_short", message, chosen)
+    if not isinstance(params_input, dict):
+        raise invalid("body", "params_input", "mapping_type", "Input should be a valid mapping", params_input)
+    return Answer(chosen, params_input)
+
+
 async def read_object(
-    request: Request, limit: int, known: tuple[str, ...], *, optional: bool = False
+    request: Request, limit: int, known: tuple[str, ...] | None, *, optional: bool = False
 ) -> dict[str, Any]:
-    """A body that is an object with no fields but the known ones; where it is `optional`, there need be none."""
+    """A body that is an object with no fields but the known ones (None: others are ignored); where it is `optional`,
+    there need be none."""
     raw = await read_body(request, limit)
     if optional and raw in (b"", b"null"):
         return {}
@@ -135,7 +163,7 @@ async def read_object(
         message = "Input should be a valid dictionary or object to extract fields from"
         raise AirflowError(422, [{"type": "model_attributes_type", "loc": ["body"], "msg": message, "input": body}])
     for name in body:
-        if name not in known:
+        if known is not None and name not in known:
             raise invalid("body", name, "extra_forbidden", "Extra inputs are not permitted", body[name])
     return body
 

@@ -136,7 +136,7 @@ def dag_document(plan: DagPlan, failing: set[str]) -> dict[str, Any]:
         "next_dagrun_data_interval_start": None,
         "next_dagrun_data_interval_end": None,
         "next_dagrun_run_after": None,
-        "allowed_run_types": None,
+        "allowed_run_types": plan.allowed_run_types,
         "owners": list(plan.owners),
         "is_backfillable": False,
         "file_token": plan.relative_fileloc,

@@ -4,6 +4,7 @@ from dagcall.server.api_v2 import (
     connections,
     dag_runs,
     dags,
+    hitl,
     import_errors,
     logs,
     monitor,
@@ -26,6 +27,7 @@ _DAG = "/api/v2/dags/{dag_id}"
 _RUN = _DAG + "/dagRuns/{dag_run_id}"
 _INSTANCES = _RUN + "/taskInstances"
 _INSTANCE = _INSTANCES + "/{task_id}"
+_HITL = _INSTANCE + "/{map_index}/hitlDetails"
 
 _TRIGGER_BODY: Schema = {
     "type": "object",
@@ -244,6 +246,42 @@ AIRFLOW_ROUTES: tuple[Route, ...] = (
         MAP_INDEX,
         Parameter("full_content", "Everything is always sent.", {"type": "boolean"}),
         Parameter("token", "What follows the page that named this token."),
+    ),
+    _get(
+        _RUN + "/hitlDetails",
+        Permission.INPUT_READ,
+        hitl.list_details,
+        "What the tasks of a run, or of all (`~`), ask of people",
+        "task instances",
+        *PAGE,
+        STATE,
+        Parameter("dag_id_pattern", "Part of the DAG id."),
+        Parameter("task_id", "Only of this task."),
+        Parameter("task_id_pattern", "Part of the task id."),
+        MAP_INDEX,
+        Parameter("response_received", "Only those that have (not) been answered.", {"type": "boolean"}),
+        Parameter("responded_by_user_id", "Only those that this user answered; repeatable."),
+        Parameter("responded_by_user_name", "Only those that this user answered; repeatable."),
+        Parameter("subject_search", "Part of the subject."),
+        Parameter("body_search", "Part of the body."),
+        Parameter("created_at_gte", "Bounds: `created_at` with `_gte`, `_gt`, `_lte`, `_lt`."),
+    ),
+    _get(_HITL, Permission.INPUT_READ, hitl.get_detail, "What a task asks of a person", "task instances"),
+    _change(
+        "PATCH",
+        _HITL,
+        Permission.INPUT_ANSWER,
+        hitl.answer,
+        "Answer what a task asks; the task goes on",
+        "task instances",
+        {
+            "type": "object",
+            "required": ["chosen_options"],
+            "properties": {
+                "chosen_options": {"type": "array", "items": {"type": "string"}, "minItems": 1},
+                "params_input": {"type": "object"},
+            },
+        },
     ),
     _get(
         _INSTANCE + "/{map_index}",

@@ -101,7 +101,7 @@ async def get_instance(context: Context, request: Request, caller: Caller) -> Re
             f"The Task Instance with dag_id: `{view.key.dag_id}`, run_id: `{view.key.run_id}` and task_id: "
             f"`{task_id}` was not found",
         )
-    return Response(encode(_document(context, view, instance)), media_type=JSON)
+    return Response(encode(instance_document(context, view, instance)), media_type=JSON)
 
 
 async def get_mapped(context: Context, request: Request, caller: Caller) -> Response:
@@ -116,7 +116,7 @@ async def get_mapped(context: Context, request: Request, caller: Caller) -> Resp
             f"The Mapped Task Instance with dag_id: `{view.key.dag_id}`, run_id: `{view.key.run_id}`, task_id: "
             f"`{task_id}`, and map_index: `{map_index}` was not found",
         )
-    return Response(encode(_document(context, view, instance)), media_type=JSON)
+    return Response(encode(instance_document(context, view, instance)), media_type=JSON)
 
 
 async def _view(context: Context, request: Request) -> RunView:
@@ -143,7 +143,7 @@ def _page(context: Context, query: AirflowQuery, entries: list[Entry]) -> Respon
     ]
     page, total = query.page(found, _KEYS, ("map_index",))
     document = {
-        "task_instances": [_document(context, *entry) for entry in page],
+        "task_instances": [instance_document(context, *entry) for entry in page],
         "total_entries": total,
         "total_entries_limit": None,
         "next_cursor": None,
@@ -160,7 +160,8 @@ def _id(view: RunView, instance: TaskInstance) -> uuid.UUID:
     return uuid.uuid5(_NO_ATTEMPT, f"{view.key}/{instance.key}")
 
 
-def _document(context: Context, view: RunView, instance: TaskInstance) -> dict[str, Any]:
+def instance_document(context: Context, view: RunView, instance: TaskInstance) -> dict[str, Any]:
+    """One task instance, as every part of the API shows it."""
     task = instance.task
     mapped_as = str(instance.map_index) if instance.map_index >= 0 else None
     return {

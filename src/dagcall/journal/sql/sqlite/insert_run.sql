@@ -3,4 +3,4 @@ INSERT INTO runs (
     idempotency_key, state, start_date, end_date, note, outcome
 )
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (dag_id, run_id) DO NOTHING
+ON CONFLICT DO NOTHING

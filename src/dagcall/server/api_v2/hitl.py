@@ -1,0 +1,197 @@
+"""hitlDetails: what tasks ask of people; list, get, and answer."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from dagcall.coordinator.api import AlreadyAnswered, RunView
+from dagcall.core.instance import TaskInstance
+from dagcall.errors import RunNotFound
+from dagcall.model.ids import TaskKey
+from dagcall.model.inputs import InputRequest, User
+from dagcall.server.api_v2.bodies import read_answer
+from dagcall.server.api_v2.query import PAGING, AirflowQuery, invalid, ranges
+from dagcall.server.api_v2.runs import ALL, find_run
+from dagcall.server.api_v2.task_instances import STATES, instance_document
+from dagcall.server.context import Context
+from dagcall.server.policy import Caller
+from dagcall.server.problems import AirflowError, encode
+from dagcall.server.times import iso, iso_or_none
+
+JSON = "application/json"
+
+ANONYMOUS = User("anonymous", "anonymous")
+"""Who answers where nobody is asked for credentials."""
+
+Entry = tuple[InputRequest, RunView, TaskInstance]
+
+_QUERY = (
+    *PAGING,
+    *ranges("created_at"),
+    "dag_id_pattern",
+    "task_id",
+    "task_id_pattern",
+    "map_index",
+    "state",
+    "response_received",
+    "responded_by_user_id",
+    "responded_by_user_name",
+    "subject_search",
+    "body_search",
+)
+_KEYS: dict[str, Callable[[Entry], Any]] = {
+    "ti_id": lambda entry: entry[0].ti_id,
+    "subject": lambda entry: entry[0].subject,
+    "responded_at": lambda entry: entry[0].responded_at,
+    "created_at": lambda entry: entry[0].created_at,
+    "responded_by_user_id": lambda entry: _responder(entry[0], "id"),
+    "responded_by_user_name": lambda entry: _responder(entry[0], "name"),
+    "dag_id": lambda entry: entry[0].dag_id,
+    "run_id": lambda entry: entry[0].run_id,
+    "task_display_name": lambda entry: entry[2].task.task_display_name or entry[2].task.task_id,
+    "run_after": lambda entry: entry[1].head.run_after,
+    "rendered_map_index": lambda entry: entry[2].rendered_map_index,
+    "task_instance_operator": lambda entry: entry[2].task.operator,
+    "task_instance_state": lambda entry: entry[2].state.airflow,
+}
+
+
+async def list_details(context: Context, request: Request, caller: Caller) -> Response:
+    dag_id, run_id = request.path_params["dag_id"], request.path_params["dag_run_id"]
+    query = AirflowQuery(request, _QUERY, context.coordinator.settings)
+    states = query.states("state", STATES)
+    wanted = None if states is None else {None if one in ("none", "no_status") else one for one in states}
+    chosen = _filter(query)
+    entries: list[Entry] = []
+    for one in await context.coordinator.inputs.all(*(None if name == ALL else name for name in (dag_id, run_id))):
+        if chosen(one):
+            entry = await _entry(context, one)
+            if entry is not None and (wanted is None or entry[2].state.airflow in wanted):
+                entries.append(entry)
+    page, total = query.page(entries, _KEYS, ("ti_id",))
+    document = {"hitl_details": [_document(context, *entry) for entry in page], "total_entries": total}
+    return Response(encode(document), media_type=JSON)
+
+
+async def get_detail(context: Context, request: Request, caller: Caller) -> Response:
+    return Response(encode(_document(context, *await _find(context, request))), media_type=JSON)
+
+
+async def answer(context: Context, request: Request, caller: Caller) -> Response:
+    body = await read_answer(request, context.settings.body_limit)
+    asked, _, _ = await _find(context, request)
+    if asked.is_answered:
+        raise _answered(asked)
+    user = User(caller.name, caller.name) if caller.name else ANONYMOUS
+    # Without credentials everybody may do everything, as with stock's `[core] simple_auth_manager_all_admins`.
+    if asked.assigned_users and caller.name and caller.name not in {one.id for one in asked.assigned_users}:
+        raise AirflowError(403, f"User={user.name} (id={user.id}) is not a respondent for the task.")
+    try:
+        asked = await context.coordinator.inputs.answer(asked, body.chosen_options, body.params_input, user)
+    except AlreadyAnswered:
+        raise _answered(asked) from None
+    document = {
+        "responded_by": asdict(user),
+        "responded_at": iso_or_none(asked.responded_at),
+        "chosen_options": asked.chosen_options,
+        "params_input": asked.params_input,
+    }
+    return Response(encode(document), media_type=JSON)
+
+
+def _answered(asked: InputRequest) -> AirflowError:
+    return AirflowError(
+        409,
+        f"Human-in-the-loop detail has already been updated for Task Instance with id {asked.ti_id} "
+        "and is not allowed to write again.",
+    )
+
+
+async def _find(context: Context, request: Request) -> Entry:
+    """What the path names. Raises AirflowError."""
+    names = request.path_params
+    view = await find_run(context, names["dag_id"], names["dag_run_id"])
+    text = names["map_index"]
+    if not (text.lstrip("-").isdecimal() and text.isascii() and len(text) < 10):
+        message = "Input should be a valid integer, unable to parse string as an integer"
+        raise invalid("path", "map_index", "int_parsing", message, text)
+    task = TaskKey(names["task_id"], int(text))
+    instance = view.machine.instance(task)
+    if instance is None:
+        raise AirflowError(
+            404,
+            f"The Task Instance with dag_id: `{view.key.dag_id}`, run_id: `{view.key.run_id}`, task_id: "
+            f"`{task.task_id}` and map_index: `{task.map_index}` was not found",
+        )
+    asked = await context.coordinator.inputs.find(view.key, task)
+    if asked is None:
+        ti_id = instance_document(context, view, instance)["id"]
+        raise AirflowError(404, f"Human-in-the-loop detail does not exist for Task Instance with id {ti_id}")
+    return asked, view, instance
+
+
+async def _entry(context: Context, asked: InputRequest) -> Entry | None:
+    try:
+        view = await context.coordinator.run(asked.run)
+    except RunNotFound:
+        return None
+    instance = view.machine.instance(asked.task)
+    return None if instance is None else (asked, view, instance)
+
+
+def _filter(query: AirflowQuery) -> Callable[[InputRequest], bool]:
+    """Those filters that need no more than the request itself."""
+    by_dag, by_task = query.matcher("dag_id_pattern"), query.matcher("task_id_pattern")
+    by_subject, by_body = query.matcher("subject_search"), query.matcher("body_search")
+    task_id, map_index = query.one("task_id"), query.one("map_index")
+    is_answered, created = query.boolean("response_received"), query.time_range("created_at")
+    ids, names = query.many("responded_by_user_id"), query.many("responded_by_user_name")
+
+    def chosen(one: InputRequest) -> bool:
+        return (
+            by_dag(one.dag_id)
+            and by_task(one.task_id)
+            and by_subject(one.subject)
+            and (query.one("body_search") is None or (one.body is not None and by_body(one.body)))
+            and task_id in (None, one.task_id)
+            and map_index in (None, str(one.map_index))
+            and is_answered in (None, one.is_answered)
+            and created.holds(one.created_at)
+            and (not ids or _responder(one, "id") in ids)
+            and (not names or _responder(one, "name") in names)
+        )
+
+    return chosen
+
+
+def _responder(asked: InputRequest, name: str) -> str | None:
+    return None if asked.responded_by is None else getattr(asked.responded_by, name)
+
+
+def _document(context: Context, asked: InputRequest, view: RunView, instance: TaskInstance) -> dict[str, Any]:
+    return {
+        "task_instance": instance_document(context, view, instance),
+        "options": asked.options,
+        "subject": asked.subject,
+        "body": asked.body,
+        "defaults": asked.defaults,
+        "multiple": asked.multiple,
+        "params": {name: _param(value) for name, value in asked.params.items()},
+        "assigned_users": [asdict(user) for user in asked.assigned_users],
+        "created_at": iso(asked.created_at),
+        "responded_by_user": None if asked.responded_by is None else asdict(asked.responded_by),
+        "responded_at": iso_or_none(asked.responded_at),
+        "chosen_options": asked.chosen_options,
+        "params_input": asked.params_input,
+        "response_received": asked.is_answered,
+    }
+
+
+def _param(value: Any) -> Any:
+    """As a `Param` in full (`BaseHITLDetail.get_params`)."""
+    if isinstance(value, dict) and {"description", "schema", "value"} <= value.keys():
+        return value
+    return {"value": value, "description": None, "schema": {}}
