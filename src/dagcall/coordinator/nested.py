@@ -12,6 +12,8 @@ drains.
 **Once.** The run id is the task's. A run that is there is never begun again, also after a restart: a try that runs
 anew with the same `trigger_run_id` is told that the run exists, as under Airflow.
 
+It has no deadline of its own and outlives its parent, as under Airflow.
+
 Refused: clearing a run that exists (`reset_dag_run`), since a run's records are not rewritten here, and `run_after` in
 the future, since runs start when they are accepted.
 """

@@ -1,0 +1,57 @@
+"""DAGs that call DAGs, and that ask people."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.sdk import DAG, Param, task
+
+NATIVE = {"schedule": None, "render_template_as_native_obj": True}
+NUMBER = {"n": Param(0, type="integer"), "file": ""}
+
+
+def call(dag_id: str) -> TriggerDagRunOperator:
+    return TriggerDagRunOperator(
+        task_id="call",
+        trigger_dag_id=dag_id,
+        conf={"n": "{{ params.n }}", "file": "{{ params.file }}"},
+        wait_for_completion=True,
+        poke_interval=3600,
+    )
+
+
+def value_of(dag_id: str, task_id: str) -> Any:
+    @task
+    def value(ti: Any = None) -> Any:
+        run_id = ti.xcom_pull(task_ids="call", key="trigger_run_id")
+        return ti.xcom_pull(dag_id=dag_id, run_id=run_id, task_ids=task_id)
+
+    return value()
+
+
+with DAG("squares_one", params=NUMBER, **NATIVE) as child:
+
+    @task(retries=1, retry_delay=0)
+    def square(params: dict[str, Any]) -> int:
+        while params["file"] and not Path(params["file"]).exists():
+            time.sleep(0.01)
+        return params["n"] ** 2
+
+    child.add_result(square())
+
+for level, below in (("calls_one", ("squares_one", "square")), ("calls_two", ("calls_one", "value"))):
+    with DAG(level, params=NUMBER, **NATIVE) as dag:
+        call(below[0]) >> (found := value_of(*below))
+        dag.add_result(found)
+    globals()[level] = dag
+
+with DAG("asks_for_approval", schedule=None) as approval:
+
+    @task
+    def shipped() -> str:
+        return "shipped"
+
+    ApprovalOperator(task_id="approve", subject="Ship it?") >> (done := shipped())
+    approval.add_result(done)
