@@ -7,7 +7,7 @@ VENV := .venv/bin
 PYTEST := $(VENV)/python -m pytest --maxfail=10 $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-unit test-integration test-acceptance check format bench bench-memory compat ci lock clean
+.PHONY: help install demo serve test test-unit test-integration test-acceptance check format bench bench-memory compat differential ci lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ bench-memory: install ## See whether memory stays flat over 20,000 calls, 2 min
 
 compat: install ## Run Airflow's own example DAGs here and under stock Airflow, compare, write the table, 10 min
 	@$(VENV)/python compat/run.py $(COMPAT_ARGS)
+
+differential: install ## Compare N (default 2000) generated DAGs under stock Airflow and here, 10 min; N=100:200 is seeds
+	@$(VENV)/python tests/integration/differential/run.py $(or $(N),2000)
 
 ci: check test ## What CI runs
 

@@ -12,11 +12,12 @@ from airflow.sdk.bases.operator import BaseOperator
 from airflow.sdk.definitions._internal.expandinput import DictOfListsExpandInput, ListOfDictsExpandInput
 from airflow.sdk.definitions._internal.types import NOTSET
 from airflow.sdk.definitions.mappedoperator import MappedOperator
+from airflow.sdk.definitions.taskgroup import MappedTaskGroup
 from airflow.sdk.definitions.xcom_arg import ConcatXComArg, MapXComArg, PlainXComArg, XComArg, ZipXComArg
 
 from dagcall.airflow_bridge import assets, notes, refusals, weights
 from dagcall.airflow_bridge.settings import conf, has_custom_xcom_backend, inherits_airflow_limits
-from dagcall.model.plan import RETURN_VALUE, DagPlan, Mapping, MapSource, Retry, TaskPlan, XComRef
+from dagcall.model.plan import RETURN_VALUE, DagPlan, MappedGroup, Mapping, MapSource, Retry, TaskPlan, XComRef
 from dagcall.model.states import TriggerRule
 
 Operator = BaseOperator | MappedOperator
@@ -37,6 +38,7 @@ def compile_dag(dag: DAG, *, version: str, relative_fileloc: str, unforkable: Se
         fileloc=dag.fileloc,
         relative_fileloc=relative_fileloc,
         tasks=tasks,
+        mapped_groups=tuple(_mapped_groups(dag)),
         params_schema=_params_schema(dag),
         description=dag.description,
         doc_md=dag.doc_md,
@@ -77,7 +79,8 @@ def _compile_task(task: Operator) -> TaskPlan:
         upstream=tuple(sorted(task.upstream_task_ids)),
         downstream=tuple(sorted(task.downstream_task_ids)),
         trigger_rule=TriggerRule(str(getattr(task.trigger_rule, "value", task.trigger_rule))),
-        mapping=_mapping(task) if isinstance(task, MappedOperator) else None,
+        mapping=_mapping(task._get_specified_expand_input()) if isinstance(task, MappedOperator) else None,
+        mapped_groups=tuple(str(group.group_id) for group in task.iter_mapped_task_groups()),
         retry=Retry(
             retries=task.retries or 0,
             delay=_seconds(task.retry_delay) or 0.0,
@@ -141,12 +144,19 @@ def _is_empty(task: Operator) -> bool:
     )
 
 
-def _mapping(task: MappedOperator) -> Mapping:
-    expand = task._get_specified_expand_input()
+def _mapped_groups(dag: DAG) -> Iterator[MappedGroup]:
+    for group_id, group in sorted(dag.task_group.get_task_group_dict().items(), key=lambda item: str(item[0])):
+        if isinstance(group, MappedTaskGroup):
+            yield MappedGroup(str(group_id), _mapping(group._expand_input))
+
+
+def _mapping(expand: DictOfListsExpandInput | ListOfDictsExpandInput) -> Mapping:
     if isinstance(expand, DictOfListsExpandInput):
         return Mapping(sources=tuple(_source(value) for value in expand.value.values()))
-    assert isinstance(expand, ListOfDictsExpandInput)
-    return Mapping(sources=(_source(expand.value),))
+    references: tuple[str, ...] = ()
+    if not isinstance(expand.value, XComArg):
+        references = tuple(dict.fromkeys(operator.task_id for operator, _ in expand.iter_references()))
+    return Mapping(sources=(_source(expand.value),), references=references)
 
 
 def _source(value: Any) -> MapSource:

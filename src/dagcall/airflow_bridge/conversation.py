@@ -68,8 +68,8 @@ class Conversation(Asker):
         """Set while the expanded arguments of a mapped task are resolved."""
         self.returned: list[Any] = []
         """The object that the task returned, while it is pushed: see `xcoms.keep_returned_value`."""
-        self.downstream: set[str] = set()
-        """The tasks directly downstream of this one, once it is known."""
+        self.downstream: set[str] | None = None
+        """The tasks directly downstream of this one, if it is mapped itself."""
         self.outgoing = Outgoing()
 
     def is_own_run(self, dag_id: str, run_id: str) -> bool:

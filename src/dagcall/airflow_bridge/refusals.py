@@ -111,9 +111,4 @@ _TASK_CHECKS: tuple[tuple[str, Callable[[Operator], bool], str], ...] = (
         "there is no triggerer yet; set deferrable=False",
     ),
     ("start_from_trigger", _is_set("start_from_trigger"), "there is no triggerer yet"),
-    (
-        "mapped task group",
-        lambda task: task.get_closest_mapped_task_group() is not None,
-        "expanding a whole task group is not supported yet; expand its tasks",
-    ),
 )

@@ -218,7 +218,7 @@ class AirflowRuntime:
         error: BaseException | None = None
         try:
             ti = self._task_instance(start)
-            comms.downstream = ti.task.downstream_task_ids
+            comms.downstream = ti.task.downstream_task_ids if ti.task.is_mapped else None
             context = ti.get_template_context()
             state, _, error = runner.run(ti, context, log)
         except BaseException as early:

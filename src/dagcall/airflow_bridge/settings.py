@@ -1,11 +1,19 @@
 """Airflow's configuration, and the part of it that the coordinator needs as plain data."""
 
+import functools
 import os
 from typing import Any
 
 from airflow.sdk.configuration import conf
 
-__all__ = ["conf", "for_coordinator", "forget_secrets", "has_custom_xcom_backend", "inherits_airflow_limits"]
+__all__ = [
+    "conf",
+    "for_coordinator",
+    "forget_secrets",
+    "has_custom_xcom_backend",
+    "inherits_airflow_limits",
+    "max_map_length",
+]
 
 IMPORT_GRACE = 5.0
 """The most seconds that a file has to end after `[core] dagbag_import_timeout`."""
@@ -57,6 +65,11 @@ def inherits_airflow_limits() -> bool:
     """Whether limits that nobody wrote bind: `max_active_tasks_per_dag`, `max_active_runs_per_dag`, the slots of the
     `default_pool` and `parallelism`, as configured for Airflow."""
     return bool(conf.getboolean("dagcall", "inherit_airflow_limits", fallback=False))
+
+
+@functools.cache
+def max_map_length() -> int:
+    return int(conf.getint("core", "max_map_length", fallback=1024))
 
 
 def _load_limit() -> float | None:

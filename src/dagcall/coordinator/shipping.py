@@ -48,13 +48,24 @@ class Shipper:
         upstream = self._plan.by_id.get(ref.task_id)
         if upstream is None:
             return None
-        mapped = upstream.mapping is not None
+        mapped = upstream.needs_expansion
         if not ref.whole and task.mapping is not None and map_index >= 0:
             return self._ship_element(task, map_index, ref, mapped=mapped)
+        if map_index >= 0 and not set(task.mapped_groups).isdisjoint(upstream.mapped_groups):
+            return self._ship_alongside(map_index, ref)
         if not self._has_ended(upstream):
             return None  # under a trigger rule such as `one_success`: it may push while this task runs
         items = self._machine.xcoms.all_of(ref.task_id, ref.key)
         return Shipped(ref.task_id, ref.key, mapped, [item.value for item in items])
+
+    def _ship_alongside(self, map_index: int, ref: XComRef) -> Shipped | None:
+        """To an instance in a mapped task group, of another task in it: of the same map index, which is what the Task
+        SDK asks for however deeply either of them is nested."""
+        instance = self._machine.instance(TaskKey(ref.task_id, map_index))
+        if instance is not None and not instance.state.is_final:
+            return None
+        item = self._machine.xcoms.get(ref.task_id, map_index, ref.key)
+        return Shipped(ref.task_id, ref.key, True, [] if item is None else [item.value], map_index=map_index)
 
     def _has_ended(self, upstream: TaskPlan) -> bool:
         width = self._machine.expand_width(upstream.task_id)

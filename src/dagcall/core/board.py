@@ -11,9 +11,11 @@ from dagcall.core import mapping, suspension
 from dagcall.core.graph import Graph
 from dagcall.core.instance import EndedTry, TaskInstance, TaskRun
 from dagcall.core.transitions import TRANSITIONS, illegal
+from dagcall.core.xcoms import RunXComs
 from dagcall.model.commands import Command, Record, SetTimer, StartAttempt, StopAttempt, StopAwait
 from dagcall.model.events import AttemptEnded, ErrorInfo, Event, Resumed, RetryDue
 from dagcall.model.ids import UNMAPPED, RunKey, TaskKey
+from dagcall.model.plan import DagPlan
 from dagcall.model.states import SUSPENDED_STATES, TaskState
 
 
@@ -24,6 +26,10 @@ class Board:
         self.key = key
         self.tasks: dict[str, TaskRun] = {}
         """In topological order."""
+        self.has_mapping = False
+        """Some task may have more than one instance."""
+        self.grouped: list[TaskRun] = []
+        """Those in mapped task groups, in topological order."""
         self.attempts: dict[int, TaskInstance] = {}
         """The open ones."""
         self.suspended: dict[int, TaskInstance] = {}
@@ -40,7 +46,8 @@ class Board:
         self.now = 0.0
         self.commands: list[Command] = []
         self.dirty: dict[TaskRun, None] = {}
-        """Tasks to judge (again); ordered, so that a replay gives the same attempt numbers."""
+        """Tasks to judge (again); ordered, so that a replay gives the same attempt numbers. Of those in mapped groups
+        only the instances in `TaskRun.to_judge`."""
         self.setback = False
         """Something ended that can make a failure certain: other than with success, or a branch that skips no more."""
         self._event: Event | None = None
@@ -50,13 +57,23 @@ class Board:
         self._event, self.now, self._carried, self.setback = event, now, False, False
         self.commands = []
 
-    def build(self, graph: Graph) -> None:
+    def build(self, plan: DagPlan, graph: Graph, xcoms: RunXComs) -> None:
         """Create the first instances: one a task, or all of a map whose width the file tells."""
         tasks = self.tasks
-        for node in graph.nodes:
-            mapped = node.task.mapping
-            tasks[node.task.task_id] = TaskRun(node, mapping.literal_width(mapped) if mapped else None)
+        for order, node in enumerate(graph.nodes):
+            mappings = mapping.mappings_of(node.task, plan)
+            tasks[node.task.task_id] = TaskRun(node, order, mapping.literal_width(mappings) if mappings else None)
         for task in tasks.values():
+            relatives = (*task.task.upstream, *task.node.setups, *task.node.scope, *task.node.sources)
+            for task_id in dict.fromkeys(relatives):
+                tasks[task_id].affects.append(task)
+            self.has_mapping = self.has_mapping or task.task.needs_expansion
+            if task.task.mapped_groups:
+                self.grouped.append(task)
+                task.to_judge.update(ti.map_index for ti in task.instances)
+                if task.expanded:
+                    task.shared = mapping.shared_widths(task, plan, tasks, xcoms)
+                continue
             for task_id in task.task.upstream:
                 up = tasks[task_id]
                 up.feeds.append(task.up)
@@ -66,8 +83,6 @@ class Board:
                 tasks[task_id].feeds.append(task.setups)
             for task_id in task.node.scope:
                 tasks[task_id].feeds.append(task.scope)
-            for task_id in dict.fromkeys((*task.task.upstream, *task.node.setups, *task.node.scope)):
-                tasks[task_id].affects.append(task)
         for task in tasks.values():
             self.unfinished += task.unfinished
             for counts in task.feeds:
@@ -93,6 +108,12 @@ class Board:
         self.unfinished += width - 1
         if task.watched:
             self.watched_open += width - 1
+        if task.task.mapped_groups:
+            task.to_judge = set(range(width))
+            for affected in task.affects:  # they wait for other rows now
+                if affected.task.mapped_groups:
+                    self.dirty[affected] = None
+                    affected.touch(task, UNMAPPED)
 
     def queue(self, ti: TaskInstance) -> None:
         """Open the next try of an instance and ask for its start."""
@@ -159,7 +180,7 @@ class Board:
         elif state is not TaskState.RUNNING and state is not TaskState.SCHEDULED:
             self._close(ti, state, old)
         if state.is_final:
-            self._count_end(task, state, old)
+            self._count_end(task, ti, state, old)
         self.record_task(ti)
 
     def _let_go(self, ti: TaskInstance, state: TaskState) -> None:
@@ -192,7 +213,13 @@ class Board:
             self.commands.append(StopAttempt(ti.attempt, type(self._event).__name__))
         ti.attempt = ti.epoch = None
 
-    def _count_end(self, task: TaskRun, state: TaskState, old: TaskState) -> None:
+    def _affect(self, task: TaskRun, map_index: int) -> None:
+        for affected in task.affects:
+            self.dirty[affected] = None
+            if affected.task.mapped_groups:
+                affected.touch(task, map_index)
+
+    def _count_end(self, task: TaskRun, ti: TaskInstance, state: TaskState, old: TaskState) -> None:
         for counts in task.feeds:
             counts.add(state)
         if old.is_final:  # upstream_failed, overwritten
@@ -202,8 +229,7 @@ class Board:
             task.unfinished -= 1
             self.unfinished -= 1
             self.watched_open -= task.watched
-        for affected in task.affects:
-            self.dirty[affected] = None
+        self._affect(task, ti.map_index)
         if state is not TaskState.SUCCESS or task.task.can_skip_downstream:
             self.setback = True
         if state is TaskState.FAILED or state is TaskState.UPSTREAM_FAILED:

@@ -5,6 +5,8 @@ come (a wrong "certain" would tell a caller a lie), but it may keep one that can
 the latest with the run's end). What comes from outside (cancel, deadline, `dagrun_timeout`) is not foreseen.
 """
 
+import functools
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from typing import assert_never
 
@@ -65,6 +67,8 @@ class Forecast:
         return frozenset(ends)
 
     def _waiting(self, task: TaskRun, ups: Sequence[TaskRun]) -> int:
+        if task.task.mapped_groups:
+            return self._waiting_in_group(task, ups)
         mask = RUNS
         if ups and task.task.trigger_rule is not TriggerRule.ALWAYS:
             mask = possible(task.task.trigger_rule, self._union(ups), self._union(up for up in ups if up.task.is_setup))
@@ -72,20 +76,45 @@ class Forecast:
             mask |= (UPSTREAM_FAILED if can(setups, BAD) else 0) | (SKIPPED if can(setups, SKIPPED) else 0)
             if not all_in(setups, SUCCESS):
                 mask &= ~RUNS
-        if task.task.mapping is not None and not task.expanded:
-            sources = [self._tasks[source] for source in task.task.mapping.upstreams]
-            unexpanded = self._union(source for source in sources if not source.expanded)
-            mask |= (UPSTREAM_FAILED if can(unexpanded, BAD) else 0) | (SKIPPED if can(unexpanded, SKIPPED) else 0)
-            if mask & RUNS:
-                mask |= UPSTREAM_FAILED | SKIPPED  # its length may turn out unknown, or zero
-                if not all_in(self._union(s for s in sources if s.task.mapping is None), SUCCESS):
-                    mask &= ~RUNS
-        if mask & RUNS:
-            mask |= SUCCESS if task.task.is_empty else EXECUTED
-        return mask & ~RUNS
+        mask = self._with_sources(task, mask)
+        if mask & RUNS and task.task.mapping is not None and not task.expanded:
+            mask |= UPSTREAM_FAILED | SKIPPED  # its length may turn out unknown, or zero
+        return _executed(task, mask)
+
+    def _waiting_in_group(self, task: TaskRun, ups: Sequence[TaskRun]) -> int:
+        """Each instance waits for some instances of its upstreams: for any of them, as far as is looked at here."""
+        mask = RUNS
+        if ups:
+            setups = self._any_of(self._tasks[setup] for setup in task.node.setups)
+            mask = possible(task.task.trigger_rule, self._any_of(ups), self._any_of(u for u in ups if u.task.is_setup))
+            mask |= (UPSTREAM_FAILED if can(setups, BAD) else 0) | (SKIPPED if can(setups, SKIPPED) else 0)
+            if not all_in(setups, SUCCESS):
+                mask &= ~RUNS
+        if not task.expanded or any(relation.further for relation in task.node.relations.values()):
+            mask |= UPSTREAM_FAILED | SKIPPED | RUNS  # it may wait for no instance of some upstream at all
+        return _executed(task, self._with_sources(task, mask))
+
+    def _with_sources(self, task: TaskRun, mask: int) -> int:
+        sources = [self._tasks[source] for source in task.node.sources]
+        unexpanded = self._union(source for source in sources if not source.expanded)
+        mask |= (UPSTREAM_FAILED if can(unexpanded, BAD) else 0) | (SKIPPED if can(unexpanded, SKIPPED) else 0)
+        if not all_in(self._union(source for source in sources if not source.task.needs_expansion), SUCCESS):
+            mask &= ~RUNS
+        return mask
+
+    def _any_of(self, tasks: Iterable[TaskRun]) -> Ends:
+        """One mask a task: all that any of its instances may end in."""
+        return frozenset(functools.reduce(operator.or_, self._ends[task.task.task_id]) for task in tasks)
 
     def _union(self, tasks: Iterable[TaskRun]) -> Ends:
         return frozenset[int]().union(*(self._ends[task.task.task_id] for task in tasks))
+
+
+def _executed(task: TaskRun, mask: int) -> int:
+    """`mask` with `RUNS` replaced."""
+    if mask & RUNS:
+        mask |= SUCCESS if task.task.is_empty else EXECUTED
+    return mask & ~RUNS
 
 
 def can(ends: Ends, states: int) -> bool:

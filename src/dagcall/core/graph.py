@@ -4,9 +4,10 @@ Sets of tasks are bit masks over the topological order: ancestors of all tasks c
 """
 
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from dagcall.core.groups import Relation, relation
 from dagcall.model.plan import DagPlan, TaskPlan
 
 
@@ -19,6 +20,12 @@ class Node:
     """Setups that must succeed first though they are no direct upstreams (`get_upstreams_only_setups`)."""
     scope: tuple[str, ...]
     """Of a teardown: the tasks between its setups and itself, done before it (`_evaluate_teardown_scope`)."""
+    sources: tuple[str, ...]
+    """Tasks whose output it, or the innermost mapped group around it, is mapped over (`MappedTaskUpstreamDep`)."""
+    relations: Mapping[str, Relation]
+    """Of a task in mapped groups: to each of the relatives that it waits for. Of all others: empty."""
+    expansion: frozenset[str]
+    """Of a task in mapped groups: whose output any of these groups is mapped over."""
 
 
 class Graph:
@@ -46,10 +53,7 @@ class Graph:
                 self._descendants[index] |= self._descendants[down] | 1 << down
         self._setups = _mask(index for index, task in enumerate(tasks) if task.is_setup)
         self._teardowns = _mask(index for index, task in enumerate(tasks) if task.is_teardown)
-        self.nodes: tuple[Node, ...] = tuple(
-            Node(task, self._ids(self._indirect_setups(index)), self._ids(self._teardown_scope(index)))
-            for index, task in enumerate(tasks)
-        )
+        self.nodes: tuple[Node, ...] = tuple(self._node(plan, index, task) for index, task in enumerate(tasks))
         self.leaves: tuple[str, ...] = self._effective_leaves()
         """The tasks whose instances decide the run's state (`DagRun._tis_for_dagrun_state`)."""
 
@@ -60,6 +64,18 @@ class Graph:
             index = self._order[task_id]
             mask |= self._ancestors[index] | 1 << index
         return frozenset(self._ids(mask))
+
+    def _node(self, plan: DagPlan, index: int, task: TaskPlan) -> Node:
+        setups, scope = self._ids(self._indirect_setups(index)), self._ids(self._teardown_scope(index))
+        relatives = (*task.upstream, *setups, *scope) if task.mapped_groups else ()
+        return Node(
+            task,
+            setups,
+            scope,
+            sources=mapping.upstreams if (mapping := plan.innermost_mapping(task)) is not None else (),
+            relations={task_id: relation(task, plan.by_id[task_id]) for task_id in relatives},
+            expansion=frozenset(up for group in task.mapped_groups for up in plan.mappings[group].upstreams),
+        )
 
     def _indirect_setups(self, index: int) -> int:
         task = self._tasks[index]

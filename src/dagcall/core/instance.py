@@ -5,6 +5,7 @@ Only the machine changes these; readers get them as projections and must not kee
 
 from dataclasses import dataclass
 
+from dagcall.core import groups
 from dagcall.core.graph import Node
 from dagcall.core.trigger_rules import Counts
 from dagcall.model.commands import Await
@@ -106,8 +107,8 @@ class TaskRun:
     """One task within one run: its instances, how many ended how, and the same about its upstreams.
 
     The counts are kept up to date as instances end, so that judging a task costs the same for 2 and for 2,000
-    upstream instances. All instances of a task are judged together: without mapped task groups, which are refused,
-    Airflow's rules do not look at the map index.
+    upstream instances. All instances of a task are judged together, since Airflow's rules do not look at the map
+    index, but for tasks in mapped groups (`groups`): their instances are judged one by one, and not by these counts.
     """
 
     __slots__ = (
@@ -118,10 +119,13 @@ class TaskRun:
         "instances",
         "node",
         "on_answer_path",
+        "order",
         "scope",
         "setups",
+        "shared",
         "skipped_later",
         "task",
+        "to_judge",
         "unfinished",
         "up",
         "up_setups",
@@ -129,8 +133,10 @@ class TaskRun:
         "watched",
     )
 
-    def __init__(self, node: Node, width: int | None) -> None:
+    def __init__(self, node: Node, order: int, width: int | None) -> None:
         self.node = node
+        self.order = order
+        """Topological."""
         self.task = node.task
         self.expanded = width is not None
         """Instances are numbered 0, 1, ... (False: there is one, with map index -1)."""
@@ -153,6 +159,11 @@ class TaskRun:
         """The tasks to judge again when an instance of this one ends."""
         self.skipped_later: set[int] = set()
         """Map indexes a branch upstream skipped before they existed; -1 is all of them (`NotPreviouslySkippedDep`)."""
+        self.to_judge: set[int] = set()
+        """Of a task in mapped groups: map indexes to judge (again)."""
+        self.shared: dict[str, int] = {}
+        """Of an expanded task in mapped groups: how many instances the innermost group has that it shares with a
+        relative; without the relatives that share none."""
         self.watched = False
         """The answer of the call waits for this task."""
         self.on_answer_path = True
@@ -166,6 +177,15 @@ class TaskRun:
         self.unfinished += width - 1
         for counts in self.feeds:
             counts.total += width - 1
+
+    def touch(self, relative: "TaskRun", map_index: int) -> None:
+        """Of a task in mapped groups: note the instances to judge again, as an instance of `relative` changed."""
+        relation = self.node.relations.get(relative.task.task_id, groups.ALL)
+        if self.expanded and relation.shared and map_index != UNMAPPED:
+            shared = self.shared[relative.task.task_id]
+            self.to_judge.update(groups.affected(relation.further, map_index, len(self.instances), shared))
+        else:
+            self.to_judge.update(ti.map_index for ti in self.instances)
 
     def __repr__(self) -> str:
         return f"<TaskRun {self.task.task_id} {len(self.instances)} instances, {self.unfinished} unfinished>"

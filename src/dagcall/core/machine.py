@@ -5,18 +5,15 @@ It does no I/O, reads no clock, draws no random number and knows no Airflow, so 
 always give the same commands: `replay` rebuilds a run after a crash with it, tests run it without a server.
 
 Who is authoritative. For Airflow's semantics stock Airflow's source, named in each module; this machine is compared
-with it (tests/integration/test_machine_against_stock.py). For what happened the journal: events come in through
+with it (tests/integration/differential). For what happened the journal: events come in through
 `step` and go out again on the records it returns. For how an attempt ended its worker, whose word is an event; what
 follows from it (retry, failure, skips) is decided here only.
 
 States. Of a task instance: the table in `transitions`. Of the run: queued -> running -> success | failed. Next to them
 the *outcome*: how the call is answered, decided once, as soon as it is certain (`outcome`), often before the end.
 
-How a step works. The event changes some task instance (`board`); then the graph is brought to rest in rounds: all
-tasks with an upstream that ended are judged against the same counts, then all verdicts are applied, which may give a
-next round. Rounds, and not one task at a time, because that is how Airflow's scheduler sees its database: with mixed
-skips and failures the order shows. Then the answer and the end are looked for. The cost follows what changed, not the
-size of the run.
+How a step works. The event changes some task instance (`board`); then the graph is brought to rest in `rounds`. Then
+the answer and the end are looked for. The cost follows what changed, not the size of the run.
 
 What it refuses. Events about an attempt that is not open, or in another epoch than the one it was started with, late
 timers, anything after the end: ignored, `[]` is returned, nothing has changed. A second acceptance, an event before
@@ -28,12 +25,11 @@ import json
 from collections.abc import Collection
 from typing import assert_never
 
-from dagcall.core import mapping, outcome, retries, suspension
+from dagcall.core import outcome, retries, suspension
 from dagcall.core.board import Board
 from dagcall.core.graph import graph_of
 from dagcall.core.instance import TaskInstance, TaskRun
-from dagcall.core.judge import judge
-from dagcall.core.trigger_rules import READY
+from dagcall.core.rounds import Rounds
 from dagcall.core.xcoms import RunXComs
 from dagcall.errors import InternalError
 from dagcall.model.commands import (
@@ -87,6 +83,7 @@ class RunMachine:
         self._accepted: RunAccepted | None = None
         self._board = Board(key)
         self._graph = graph_of(plan)
+        self._rounds = Rounds(plan, self._board, self.xcoms, self._begin)
         self._watch = outcome.Watch(plan, self._graph, self._board, self.xcoms)
         self._timeout_due: float | None = None
         self._stopped = False
@@ -201,7 +198,7 @@ class RunMachine:
         if self.plan.dagrun_timeout is not None:
             self._timeout_due = board.now + self.plan.dagrun_timeout
         board.commands.extend(self.pending_timers())
-        board.build(self._graph)
+        board.build(self.plan, self._graph, self.xcoms)
         self._watch.begin(event.results or self.plan.result_tasks)
         return True
 
@@ -373,39 +370,7 @@ class RunMachine:
 
     def _settle(self) -> None:
         while self._board.dirty:
-            self._round()
-
-    def _round(self) -> None:
-        board = self._board
-        tasks, board.dirty = board.dirty, {}
-        verdicts = [(task, verdict) for task in tasks if task.waiting and (verdict := judge(task, board.tasks))]
-        for task, verdict in verdicts:
-            self._apply(task, verdict)
-
-    def _apply(self, task: TaskRun, verdict: TaskState) -> None:
-        error = None
-        if verdict is READY and task.task.mapping is not None and not task.expanded:
-            width = mapping.width(task.task.mapping, self._board.tasks, self.xcoms)
-            if width is None:
-                verdict = TaskState.UPSTREAM_FAILED
-                error = ErrorInfo("NotFullyPopulated", f"task {task.task.task_id!r}: what it expands over is not known")
-            elif width == 0:
-                verdict = TaskState.SKIPPED
-            else:
-                self._board.expand(task, width)
-        for ti in task.instances:
-            if ti.state is not TaskState.NONE:
-                continue
-            if verdict is not READY:
-                self._board.change(ti, verdict, error)
-            elif ti.map_index in task.skipped_later:
-                self._board.change(ti, TaskState.SKIPPED)
-            elif task.task.is_empty:
-                ti.try_number += 1
-                self._begin()
-                self._board.change(ti, TaskState.SUCCESS)
-            else:
-                self._board.queue(ti)
+            self._rounds.play_one()
 
     # Conclusions
 

@@ -5,40 +5,70 @@ Authoritative: `get_mapped_ti_count` (airflow/serialization/definitions/mappedop
 at that moment; Airflow then fails the task, it does not wait (its trigger rule was already met).
 """
 
+from collections.abc import Iterable
 from collections.abc import Mapping as Dict
 from typing import assert_never
 
 from dagcall.core.instance import TaskRun
-from dagcall.core.trigger_rules import READY, Verdict
+from dagcall.core.trigger_rules import READY
 from dagcall.core.xcoms import RunXComs
+from dagcall.model.events import ErrorInfo
 from dagcall.model.ids import UNMAPPED
-from dagcall.model.plan import RETURN_VALUE, Mapping, MapSource
+from dagcall.model.plan import RETURN_VALUE, DagPlan, Mapping, MapSource, TaskPlan
 from dagcall.model.states import TaskState
 
 
-def literal_width(mapping: Mapping) -> int | None:
+def mappings_of(task: TaskPlan, plan: DagPlan) -> tuple[Mapping, ...]:
+    """What makes a task more than one instance: its own mapping, or those of the mapped groups around it."""
+    if task.mapping is not None:
+        return (task.mapping,)
+    return tuple(plan.mappings[group_id] for group_id in task.mapped_groups)
+
+
+def literal_width(mappings: Iterable[Mapping]) -> int | None:
     """Number of instances when it is known from the file alone, else None.
 
     An empty literal counts as unknown: Airflow creates one unexpanded instance for it and skips that when its
     dependencies are met (`DagRun._create_tasks`).
     """
     width = 1
-    for source in mapping.sources:
-        if source.kind != "literal":
-            return None
-        width *= source.length
+    for mapping in mappings:
+        for source in mapping.sources:
+            if source.kind != "literal":
+                return None
+            width *= source.length
     return width or None
 
 
-def width(mapping: Mapping, tasks: Dict[str, TaskRun], xcoms: RunXComs) -> int | None:
+def width(mappings: Iterable[Mapping], tasks: Dict[str, TaskRun], xcoms: RunXComs) -> int | None:
     """Number of instances: the product of the lengths of all sources, None when one of them is unknown."""
     product = 1
-    for source in mapping.sources:
-        length = _length(source, tasks, xcoms)
-        if length is None:
-            return None
-        product *= length
+    for mapping in mappings:
+        for source in mapping.sources:
+            length = _length(source, tasks, xcoms)
+            if length is None:
+                return None
+            product *= length
     return product
+
+
+def not_expanded(task: TaskPlan, width: int | None) -> tuple[TaskState, ErrorInfo | None]:
+    """What becomes of a task whose turn to be expanded has come while its width is unknown, or 0."""
+    if width is None:
+        error = ErrorInfo("NotFullyPopulated", f"task {task.task_id!r}: what it expands over is not known")
+        return TaskState.UPSTREAM_FAILED, error
+    return TaskState.SKIPPED, None
+
+
+def shared_widths(task: TaskRun, plan: DagPlan, tasks: Dict[str, TaskRun], xcoms: RunXComs) -> dict[str, int]:
+    """`TaskRun.shared` of a task in mapped groups whose lengths are all known."""
+    shared = {}
+    for task_id, relation in task.node.relations.items():
+        if relation.shared:
+            known = width([plan.mappings[group_id] for group_id in relation.shared], tasks, xcoms)
+            assert known
+            shared[task_id] = known
+    return shared
 
 
 def _length(source: MapSource, tasks: Dict[str, TaskRun], xcoms: RunXComs) -> int | None:
@@ -65,13 +95,13 @@ def _length(source: MapSource, tasks: Dict[str, TaskRun], xcoms: RunXComs) -> in
     assert_never(source.kind)
 
 
-def evaluate_sources(mapping: Mapping, tasks: Dict[str, TaskRun]) -> Verdict:
+def evaluate_sources(sources: Iterable[str], tasks: Dict[str, TaskRun]) -> TaskState:
     """Verdict of the tasks that are mapped over (`MappedTaskUpstreamDep`), whatever the trigger rule says.
 
     A source that is itself mapped and was expanded does not count: what its instances did shows in the length.
     """
     verdict: TaskState = READY
-    for task_id in mapping.upstreams:
+    for task_id in sources:
         source = tasks[task_id]
         if source.expanded:
             continue

@@ -47,6 +47,17 @@ class Counts:
     def add(self, state: TaskState, count: int = 1) -> None:
         setattr(self, state.value, getattr(self, state.value) + count)
 
+    def include(self, other: "Counts") -> None:
+        """Count all that `other` counts, too."""
+        for name in self.__slots__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    def take(self, state: TaskState) -> None:
+        """Count one more instance."""
+        self.total += 1
+        if state.is_final:
+            self.add(state)
+
 
 def evaluate(rule: TriggerRule, up: Counts, setups: Counts) -> Verdict:
     """Verdict of `rule` over the direct upstreams (`_evaluate_direct_relatives`).

@@ -46,11 +46,13 @@ class Mapping:
     """How a task is expanded: `expand` (instances = product of the sources) or `expand_kwargs` (one source)."""
 
     sources: tuple[MapSource, ...]
+    references: tuple[str, ...] = ()
+    """Task ids whose outputs are elements of a literal list given to `expand_kwargs`."""
 
     @cached_property
     def upstreams(self) -> tuple[str, ...]:
-        """Task ids whose output must be known before the expansion, each once."""
-        found: dict[str, None] = {}
+        """Task ids whose output is used by the expansion, each once (`iter_mapped_dependencies`)."""
+        found: dict[str, None] = dict.fromkeys(self.references)
         pending = list(self.sources)
         while pending:
             source = pending.pop(0)
@@ -58,6 +60,14 @@ class Mapping:
                 found[source.task_id] = None
             pending.extend(source.parts)
         return tuple(found)
+
+
+@dataclass(frozen=True)
+class MappedGroup:
+    """A task group that is expanded as a whole: each task in it has an instance for each element."""
+
+    group_id: str
+    mapping: Mapping
 
 
 @dataclass(frozen=True)
@@ -81,6 +91,8 @@ class TaskPlan:
     downstream: tuple[str, ...] = ()
     trigger_rule: TriggerRule = TriggerRule.ALL_SUCCESS
     mapping: Mapping | None = None
+    mapped_groups: tuple[str, ...] = ()
+    """The mapped task groups around it, innermost first. Airflow allows no mapped task in a mapped group."""
     retry: Retry = field(default_factory=Retry)
     execution_timeout: float | None = None
     is_setup: bool = False
@@ -106,6 +118,11 @@ class TaskPlan:
     outlets: tuple[AssetRef, ...] = ()
     task_groups: tuple[str, ...] = ()
     """Ids of the task groups around it, the innermost first."""
+
+    @property
+    def needs_expansion(self) -> bool:
+        """Mapped itself, or in a mapped task group (`get_needs_expansion`)."""
+        return self.mapping is not None or bool(self.mapped_groups)
 
 
 @dataclass(frozen=True)
@@ -144,6 +161,7 @@ class DagPlan:
     fileloc: str
     relative_fileloc: str
     tasks: tuple[TaskPlan, ...]
+    mapped_groups: tuple[MappedGroup, ...] = ()
     params_schema: dict[str, Any] = field(default_factory=dict)
     """JSON Schema (object) of the conf a caller may send, defaults included."""
     description: str | None = None
@@ -182,6 +200,17 @@ class DagPlan:
     @cached_property
     def by_id(self) -> dict[str, TaskPlan]:
         return {task.task_id: task for task in self.tasks}
+
+    @cached_property
+    def mappings(self) -> dict[str, Mapping]:
+        """Of the mapped task groups, by group id."""
+        return {group.group_id: group.mapping for group in self.mapped_groups}
+
+    def innermost_mapping(self, task: TaskPlan) -> Mapping | None:
+        """Of the task itself, or of the innermost mapped group around it."""
+        if task.mapping is None and task.mapped_groups:
+            return self.mappings[task.mapped_groups[0]]
+        return task.mapping
 
     @cached_property
     def result_tasks(self) -> tuple[str, ...]:

@@ -120,7 +120,8 @@ class Shipped(Frame, frozen=True, array_like=True, tag=True):
 
     `values` are the values by ascending map index; `mapped` says whether the upstream is a mapped task (its readers
     see a sequence) or a plain one (one value, or none when it pushed nothing). With `index` >= 0 only the element
-    that this instance of an `expand` needs is in `values`, out of `length`.
+    that this instance of an `expand` needs is in `values`, out of `length`. With `map_index` >= 0 they hold what that
+    one instance pushed, if anything: all that an instance in a mapped task group reads of another one in it.
     """
 
     task_id: str
@@ -129,6 +130,7 @@ class Shipped(Frame, frozen=True, array_like=True, tag=True):
     values: list[bytes]
     index: int = -1
     length: int = 0
+    map_index: int = -1
 
 
 class Continues(Frame, frozen=True, array_like=True, tag=True):
@@ -176,6 +178,8 @@ class Start(Frame, frozen=True, array_like=True, tag=True):
     xcoms: list[Shipped]
     continues: Continues | None = None
     asset_events: bytes = b""
+    expanded_ti_count: int = 1
+    """How many instances the task has: what an instance in a mapped task group asks before it reads its upstreams."""
 
 
 class Pushed(Frame, frozen=True, array_like=True, tag=True):

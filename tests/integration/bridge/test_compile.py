@@ -30,11 +30,6 @@ REFUSED = {
         "t",
         "deferrable",
     ),
-    "mapped_group": (
-        "@task_group\ndef group(n):\n    B(task_id='t', bash_command='true')\ngroup.expand(n=[1])",
-        "group.t",
-        "mapped task group",
-    ),
     "dag_callback": ("dag.on_failure_callback = print\nB(task_id='t', bash_command='true')", None, "DAG callbacks"),
 }
 
@@ -60,6 +55,7 @@ FINE = {
     ),
     "task_callbacks": "B(task_id='t', bash_command='true', on_failure_callback=print, on_success_callback=print)",
     "group": "with TaskGroup('g'):\n    EmptyOperator(task_id='t')",
+    "mapped_group": "@task_group\ndef group(n):\n    B(task_id='t', bash_command=n)\ngroup.expand(n=['true'])",
     "sensor": "from airflow.providers.standard.sensors.bash import BashSensor\n"
     "BashSensor(task_id='t', bash_command='true')",
     "reschedule": "from airflow.providers.standard.sensors.bash import BashSensor\n"

@@ -14,7 +14,7 @@ from dagcall.coordinator.shipping import Shipper
 from dagcall.core.machine import RunMachine
 from dagcall.model.events import AttemptEnded, AttemptStarted, EndKind, RunAccepted, XComItem
 from dagcall.model.ids import RunKey
-from dagcall.model.plan import DagPlan, Mapping, MapSource, TaskPlan, XComRef
+from dagcall.model.plan import DagPlan, MappedGroup, Mapping, MapSource, TaskPlan, XComRef
 
 pack = msgspec.msgpack.encode
 
@@ -31,7 +31,7 @@ def finished(plan: DagPlan, values: dict[str, Any]) -> RunMachine:
                 continue
             progress = True
             value = values[key.task_id]
-            if plan.by_id[key.task_id].mapping is not None:
+            if plan.by_id[key.task_id].needs_expansion:
                 value = value[key.map_index]
             length = len(value) if isinstance(value, list | dict) else None
             machine.step(AttemptStarted(attempt, 1, "worker", 1), 1.0)
@@ -138,3 +138,17 @@ def test_nothing_with_a_custom_backend() -> None:
         has_custom_xcom_backend=True,
     )
     assert Shipper(plan, finished(plan, {"up": 1})).xcoms_for(plan.by_id["last"], -1) == []
+
+
+def test_in_a_mapped_group_each_instance_gets_what_its_own_upstream_instance_pushed() -> None:
+    groups = (MappedGroup("g", over(3)),)
+    first = TaskPlan("first", "Python", downstream=("second",), mapped_groups=("g",))
+    second = TaskPlan("second", "Python", upstream=("first",), mapped_groups=("g",), reads=(XComRef("first"),))
+    last = TaskPlan("last", "Python", upstream=("first",), reads=(XComRef("first"),))
+    plan = plan_of(first, second, last, mapped_groups=groups)
+    shipper = Shipper(plan, finished(plan, {"first": [10, None, 12]}))
+    for index, values in enumerate([[pack(10)], [], [pack(12)]]):
+        (item,) = shipper.xcoms_for(second, index)
+        assert (item.map_index, item.values) == (index, values)
+    (item,) = shipper.xcoms_for(last, -1)
+    assert (item.map_index, item.values) == (-1, [pack(10), pack(12)]), "outside of the group: all that was pushed"

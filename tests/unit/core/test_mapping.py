@@ -94,3 +94,27 @@ def test_a_source_that_did_not_succeed_decides_whatever_the_rule(
     run = run_of(task("a"), task("other"), mapped)
     run.end("a", end)
     assert run.states() == {"a": end, "other": "queued", "m": state}
+
+
+def test_what_is_mapped_over_is_looked_up_within_the_round(task: Task, run_of: Runs) -> None:
+    """The rule of `m` would make it upstream_failed a round later: it is skipped in the one that skips its source."""
+    run = run_of(
+        task("first"),
+        task("source", "first", trigger_rule="all_failed"),
+        task("other", "first", trigger_rule="all_skipped"),
+        task("late", "other", trigger_rule="all_success"),
+        task("m", "source", "late", mapping=over(xcom("source")), trigger_rule="all_done"),
+        task("z", "m", trigger_rule="one_done"),
+    )
+    run.end("first")
+    assert run.states()["source"] == "skipped"
+    assert run.told().index("m skipped") < run.told().index("late skipped")
+
+
+def test_references_of_a_literal_list_count_though_it_is_expanded(task: Task, run_of: Runs) -> None:
+    """`expand_kwargs([a(), b()])`: two instances from the start, and both need both."""
+    mapping = Mapping((literal(2),), references=("a", "b"))
+    run = run_of(task("a"), task("b"), task("m", "a", "b", mapping=mapping, trigger_rule="all_done"))
+    assert run.machine.expand_width("m") == 2
+    run.end("a", "failed")
+    assert run.states() == {"a": "failed", "b": "queued", "m[0]": "upstream_failed", "m[1]": "upstream_failed"}

@@ -2,7 +2,7 @@
 
 import copy
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -30,7 +30,7 @@ from dagcall.model.events import (
     XComItem,
 )
 from dagcall.model.ids import TaskKey
-from dagcall.model.plan import RETURN_VALUE, DagPlan, Mapping, MapSource, Retry, TaskPlan
+from dagcall.model.plan import RETURN_VALUE, DagPlan, MappedGroup, Mapping, MapSource, Retry, TaskPlan
 from dagcall.model.states import OutcomeKind, RunState, TaskState, TriggerRule
 
 Runs = Callable[..., Any]
@@ -38,7 +38,8 @@ Snapshot = Callable[[RunMachine], Any]
 
 ANY_ORDER = [TriggerRule.ALL_SUCCESS, TriggerRule.ALL_DONE, TriggerRule.NONE_FAILED, TriggerRule.NONE_SKIPPED]
 """Rules under which, without skips, the end of a DAG does not depend on who ends first. (With `one_success` it does
-where a task is expanded: whether the length is known when the rule is met.)"""
+where a task is expanded: whether the length is known when the rule is met. With two groups inside a third one it
+depends on which length is known first.)"""
 
 
 @st.composite
@@ -48,6 +49,7 @@ def dags(
     rules: list[TriggerRule] | None = None,
     shortest: int = 0,
     branches: bool = True,
+    nested: bool = True,
 ) -> tuple[TaskPlan, ...]:
     """`shortest`: the least length of a literal that is mapped over."""
     tasks: list[TaskPlan] = []
@@ -64,7 +66,13 @@ def dags(
             if upstream:
                 sources.append(MapSource("xcom", task_id=draw(st.sampled_from(upstream))))
             mapping = Mapping((draw(st.sampled_from(sources)),))
+        inside = () if mapping is not None else draw(mapped_groups_around(tasks, shortest, nested))
+        for group in inside:  # what it is mapped over is upstream of its roots
+            if group in names and not any(group in up.mapped_groups for up in tasks if up.task_id in upstream):
+                upstream = list(dict.fromkeys([*upstream, group]))
         rule = draw(st.sampled_from(rules or list(TriggerRule)))
+        if inside and rule is TriggerRule.ALWAYS:
+            rule = TriggerRule.ALL_DONE  # Airflow allows no such task there
         if kind == "teardown":
             rule = TriggerRule.ALL_DONE_SETUP_SUCCESS
         tasks.append(
@@ -74,6 +82,7 @@ def dags(
                 upstream=tuple(upstream),
                 trigger_rule=rule,
                 mapping=mapping,
+                mapped_groups=inside,
                 retry=Retry(draw(st.sampled_from([0, 0, 1])), delay=1.0),
                 is_setup=kind == "setup",
                 is_teardown=kind == "teardown",
@@ -84,6 +93,26 @@ def dags(
             )
         )
     return tuple(tasks)
+
+
+@st.composite
+def mapped_groups_around(draw: st.DrawFn, tasks: list[TaskPlan], shortest: int, nested: bool) -> tuple[str, ...]:
+    """None mostly. The id of a group is what it is mapped over: the length of a literal, or a task."""
+    if draw(st.integers(0, 2)):
+        return ()
+    sources = [task.task_id for task in tasks if not task.needs_expansion]
+    inner = draw(st.sampled_from([*sources, *sources, "2", str(shortest)]))
+    return (inner,) if not nested or draw(st.integers(0, 3)) or inner == "1" else (inner, "1")
+
+
+def groups_of(tasks: Iterable[TaskPlan]) -> tuple[MappedGroup, ...]:
+    def source(group: str) -> MapSource:
+        return MapSource("literal", length=int(group)) if group.isdecimal() else MapSource("xcom", task_id=group)
+
+    return tuple(
+        MappedGroup(group, Mapping((source(group),)))
+        for group in sorted({g for task in tasks for g in task.mapped_groups})
+    )
 
 
 def below(plan: DagPlan, task_id: str) -> list[str]:
@@ -106,8 +135,11 @@ def ends_of(plan: DagPlan, task: TaskPlan, attempt: int, kinds: list[EndKind]) -
             continue
         error = ErrorInfo("Boom", kind.value) if kind is not EndKind.SUCCESS else None
         lengths: list[int | None] = [None]
-        if kind is EndKind.SUCCESS and any(task.task_id in t.mapping.upstreams for t in plan.tasks if t.mapping):
-            lengths = [0, 2] if task.mapping is None else [None]
+        if kind is EndKind.SUCCESS and any(
+            mapping is not None and task.task_id in mapping.upstreams
+            for mapping in map(plan.innermost_mapping, plan.tasks)
+        ):
+            lengths = [0, 2] if not task.needs_expansion else [None]
         for length in lengths:
             xcoms = (XComItem(RETURN_VALUE, b"x", length),) if kind is EndKind.SUCCESS else ()
             ends.append(AttemptEnded(attempt, 1, kind, error, xcoms=xcoms, plain=b"1"))
@@ -149,7 +181,7 @@ def play(run: Any, data: st.DataObject, kinds: list[EndKind] | None = None) -> N
 def test_every_run_ends_and_is_answered_once(
     run_of: Runs, tasks: tuple[TaskPlan, ...], data: st.DataObject, fail_fast: bool
 ) -> None:
-    run = run_of(*tasks, fail_fast=fail_fast)
+    run = run_of(*tasks, fail_fast=fail_fast, mapped_groups=groups_of(tasks))
     play(run, data)
     assert run.machine.state.is_final
     assert all(ti.state.is_final for ti in run.machine.instances())
@@ -167,7 +199,7 @@ def test_every_run_ends_and_is_answered_once(
 def test_a_cancelled_run_ends_failed_once_its_teardowns_are_done(
     run_of: Runs, tasks: tuple[TaskPlan, ...], data: st.DataObject, after: int
 ) -> None:
-    run = run_of(*tasks)
+    run = run_of(*tasks, mapped_groups=groups_of(tasks))
     for _ in range(after):
         if events := next_events(run.machine):
             run.feed(data.draw(st.sampled_from(events)))
@@ -186,7 +218,7 @@ def test_a_cancelled_run_ends_failed_once_its_teardowns_are_done(
 def test_replaying_the_records_gives_the_same_machine(
     run_of: Runs, snapshot: Snapshot, tasks: tuple[TaskPlan, ...], data: st.DataObject, fail_fast: bool
 ) -> None:
-    run = run_of(*tasks, fail_fast=fail_fast)
+    run = run_of(*tasks, fail_fast=fail_fast, mapped_groups=groups_of(tasks))
     for _ in range(data.draw(st.integers(0, 25))):
         if events := next_events(run.machine, slots=True):
             run.feed(data.draw(st.sampled_from([*events, CancelRequested()] if len(events) > 3 else events)))
@@ -197,7 +229,7 @@ def test_replaying_the_records_gives_the_same_machine(
         assert again.step(event, 1000.0) == run.machine.step(event, 1000.0)
 
 
-@given(dags(most=8, rules=ANY_ORDER, shortest=1, branches=False), st.data())
+@given(dags(most=8, rules=ANY_ORDER, shortest=1, branches=False, nested=False), st.data())
 @settings(max_examples=200, deadline=None)
 def test_the_end_does_not_depend_on_the_order_of_completions(
     run_of: Runs, tasks: tuple[TaskPlan, ...], data: st.DataObject
@@ -211,7 +243,7 @@ def test_the_end_does_not_depend_on_the_order_of_completions(
         return replace(fate, attempt=event.attempt)
 
     def one_play(choose: Callable[[list[Event]], Event]) -> tuple[dict[str, str], RunState]:
-        run = run_of(*tasks)
+        run = run_of(*tasks, mapped_groups=groups_of(tasks))
         while events := next_events(run.machine, [EndKind.SUCCESS, EndKind.RETRY]):
             event = choose([event for event in events if not maps_over_nothing(event)])
             run.feed(fate_of(run, event) if isinstance(event, AttemptEnded) else event)
@@ -265,7 +297,7 @@ def explore(machine: RunMachine, budget: list[int], seen: set[Any], snapshot: Sn
 def test_an_outcome_is_certain_in_every_continuation(
     run_of: Runs, snapshot: Snapshot, tasks: tuple[TaskPlan, ...], data: st.DataObject, fail_fast: bool
 ) -> None:
-    run = run_of(*tasks, fail_fast=fail_fast)
+    run = run_of(*tasks, fail_fast=fail_fast, mapped_groups=groups_of(tasks))
     while run.outcome is None:
         # No step may leave a certain failure unnoticed: the machine looks for it only when it has a reason to.
         foreseen = forecast.Forecast(run.machine._board.tasks, fail_fast)
@@ -290,7 +322,7 @@ def test_the_forecast_holds_every_state_that_comes(
         TaskState.FAILED: forecast.FAILED,
         TaskState.UPSTREAM_FAILED: forecast.UPSTREAM_FAILED,
     }
-    run = run_of(*(replace(task, is_result=False) for task in tasks))
+    run = run_of(*(replace(task, is_result=False) for task in tasks), mapped_groups=groups_of(tasks))
     for _ in range(data.draw(st.integers(0, 8))):
         if events := next_events(run.machine):
             run.feed(data.draw(st.sampled_from(events)))

@@ -58,6 +58,10 @@ def _dr_count(talk: Conversation, msg: sdk.GetDRCount) -> Any:
 
 
 def _ti_count(talk: Conversation, msg: sdk.GetTICount) -> Any:
+    start = talk.start
+    own = sdk.GetTICount(dag_id=start.dag_id, run_ids=[start.run_id], task_ids=[start.task_id])
+    if msg == own:  # asked by every instance in a mapped task group, twice for each value that it reads
+        return sdk.TICount(count=start.expanded_ti_count)
     count = _ask(
         talk,
         "ti_count",

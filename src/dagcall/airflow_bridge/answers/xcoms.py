@@ -12,6 +12,7 @@ from airflow.sdk.serde import deserialize
 
 from dagcall.airflow_bridge.conversation import Conversation, Handler, refuse
 from dagcall.airflow_bridge.plain import to_plain_json
+from dagcall.airflow_bridge.settings import max_map_length
 from dagcall.model.plan import RETURN_VALUE
 from dagcall.workers.frames import Pushed, Shipped
 
@@ -51,13 +52,14 @@ def _get(talk: Conversation, msg: sdk.GetXCom) -> Any:
     index = -1 if msg.map_index is None else msg.map_index
     if msg.include_prior_dates:
         refuse(_NO_PRIOR_DATES)
-    if index == -1:
-        item = _shipped_for(talk, msg)
-        if item is not None and not item.mapped:
-            if item.index >= 0 and talk.expanding:
-                return _xcom(msg.key, ElementOfList(item.length, item.index, item.values[0]))
-            if item.index < 0:
-                return _xcom(msg.key, _unpack(item.values[0]) if item.values else None)
+    item = _shipped_for(talk, msg)
+    if item is not None and item.map_index >= 0 and item.map_index == index:
+        return _xcom(msg.key, _unpack(item.values[0]) if item.values else None)
+    if index == -1 and item is not None and not item.mapped:
+        if item.index >= 0 and talk.expanding:
+            return _xcom(msg.key, ElementOfList(item.length, item.index, item.values[0]))
+        if item.index < 0:
+            return _xcom(msg.key, _unpack(item.values[0]) if item.values else None)
     value = talk.ask("xcom", msg.dag_id, msg.run_id, msg.task_id, index, msg.key)
     return _xcom(msg.key, None if value is None else _unpack(value))
 
@@ -93,6 +95,12 @@ def _set(talk: Conversation, msg: sdk.SetXCom) -> None:
     talk.fetched.pop((msg.dag_id, msg.run_id, msg.task_id, msg.key), None)
     if not talk.is_own_run(msg.dag_id, msg.run_id) or msg.task_id != start.task_id:
         refuse("an XCom can only be pushed by the task it belongs to")
+    if msg.mapped_length is not None and msg.mapped_length > max_map_length():
+        # As the execution API says it (airflow/api_fastapi/execution_api/routes/xcoms.py).
+        refuse(
+            "pushed value is too large to map as a downstream's dependency: "
+            f"{msg.mapped_length} elements, [core] max_map_length is {max_map_length()}"
+        )
     if msg.key == RETURN_VALUE or talk.returned:
         # The task's code has ended: nobody sees it sooner by a frame of its own.
         talk.outgoing.xcoms.append((msg.key, value, msg.mapped_length))
@@ -100,16 +108,16 @@ def _set(talk: Conversation, msg: sdk.SetXCom) -> None:
             talk.outgoing.plain = to_plain_json(msg.value, value, talk.returned)
     else:
         talk.channel.send(Pushed(start.attempt, start.epoch, msg.key, value))
-        if msg.key == XCOM_SKIPMIXIN_KEY and start.map_index >= 0:
-            _skip_alongside(talk, msg.value)
+        if msg.key == XCOM_SKIPMIXIN_KEY and start.map_index >= 0 and talk.downstream is not None:
+            _skip_alongside(talk, msg.value, talk.downstream)
 
 
-def _skip_alongside(talk: Conversation, decision: Any) -> None:
+def _skip_alongside(talk: Conversation, decision: Any, downstream: set[str]) -> None:
     """A mapped instance that branches tells nobody but this XCom: instances of the same map index look it up
-    (airflow/ti_deps/deps/not_previously_skipped_dep.py)."""
+    (airflow/ti_deps/deps/not_previously_skipped_dep.py). Of a branch inside a mapped group nobody does."""
     skipped = decision.get(XCOM_SKIPMIXIN_SKIPPED)
     if skipped is None:
-        skipped = talk.downstream.difference(decision.get(XCOM_SKIPMIXIN_FOLLOWED) or ())
+        skipped = downstream.difference(decision.get(XCOM_SKIPMIXIN_FOLLOWED) or ())
     talk.outgoing.skip.extend((task_id, talk.start.map_index) for task_id in sorted(skipped))
 
 
@@ -132,7 +140,7 @@ def _values(talk: Conversation, msg: Any, *, fresh: bool) -> list[bytes]:
     `xcom_pull`, see what has been pushed meanwhile.
     """
     item = _shipped_for(talk, msg)
-    if item is not None and item.index < 0:
+    if item is not None and item.index < 0 and item.map_index < 0:
         return item.values
     key = (msg.dag_id, msg.run_id, msg.task_id, msg.key)
     values = talk.fetched.get(key)

@@ -83,7 +83,7 @@ async def list_mapped(context: Context, request: Request, caller: Caller) -> Res
     task = view.plan.by_id.get(task_id)
     if task is None:
         raise AirflowError(404, f"Task id {task_id} not found")
-    if task.mapping is None:
+    if not task.needs_expansion:
         raise AirflowError(404, f"Task id {task_id} is not mapped")
     mapped = [(view, one) for one in view.machine.instances() if one.task.task_id == task_id and one.map_index >= 0]
     return _page(context, query, mapped)
