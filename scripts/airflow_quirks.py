@@ -63,6 +63,13 @@ KNOWN_QUIRKS = (
         "airflow/api_fastapi/execution_api/routes/task_instances.py (`ti_skip_downstream`)",
     ),
     Quirk(
+        "the order in which a scheduler looks at the tasks of a run",
+        "What a task is mapped over is looked up at the moment the scheduler comes to that task, which depends on the "
+        "order of rows in its database; with a skip and a failure upstream in the same round it shows in the end. Here "
+        "the order is always topological.",
+        "airflow/models/dagrun.py (`_get_ready_tis`), airflow/ti_deps/deps/mapped_task_upstream_dep.py",
+    ),
+    Quirk(
         "the order of Airflow's checks before a task is scheduled",
         "Where the trigger rule, a branch and what is mapped over would give different final states in the same round, "
         "Airflow's result depends on the addresses of its classes in memory. Here it is always the trigger rule, then "

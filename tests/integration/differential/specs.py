@@ -104,7 +104,7 @@ class _Maker:
         rng = self._rng
         self._left -= 1
         task: Spec = {
-            "task_id": f"t{len(self._tasks)}",
+            "task_id": f"t{len(self._tasks):02}",  # SQLite gives the scheduler its rows in the order of their names
             "kind": "plain",
             "upstream": self._upstream(groups),
             "rule": "all_success",
