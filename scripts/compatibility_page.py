@@ -79,11 +79,10 @@ def page() -> str:
 
 
 def _quirks(version: str) -> str:
-    try:
-        from dagcall.core.quirks import KNOWN_QUIRKS
-    except ImportError:
-        return ""
-    return QUIRKS.format(airflow=version, rows="\n".join(f"- {quirk}" for quirk in KNOWN_QUIRKS))
+    from airflow_quirks import KNOWN_QUIRKS
+
+    rows = "\n".join(f"- **{quirk.feature}**: {quirk.what} (`{quirk.source}`)" for quirk in KNOWN_QUIRKS)
+    return QUIRKS.format(airflow=version, rows=rows)
 
 
 def _sentence(text: str) -> str:

@@ -30,7 +30,7 @@ MAPPING: tuple[Feature, ...] = (
     runs("expand over a dict"),
     runs(".map, .zip, .concat"),
     runs("a mapped task over a mapped task"),
-    runs("mapped task groups", refused_as=("mapped task group",)),
+    runs("mapped task groups", "Nested ones too."),
     runs("[core] max_map_length"),
     runs("map_index_template"),
     runs("lazy sequences of XComs"),
