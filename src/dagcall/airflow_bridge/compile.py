@@ -17,13 +17,11 @@ from airflow.sdk.definitions.xcom_arg import ConcatXComArg, MapXComArg, PlainXCo
 
 from dagcall.airflow_bridge import assets, notes, refusals, weights
 from dagcall.airflow_bridge.settings import conf, has_custom_xcom_backend, inherits_airflow_limits
+from dagcall.airflow_bridge.tags import wishes as wishes_of
 from dagcall.model.plan import RETURN_VALUE, DagPlan, MappedGroup, Mapping, MapSource, Retry, TaskPlan, XComRef
 from dagcall.model.states import TriggerRule
 
 Operator = BaseOperator | MappedOperator
-
-ISOLATION_TAG = "dagcall:isolation=task"
-"""An author asks for single-use workers with this tag: a DAG has no other field for settings of third parties."""
 
 
 def compile_dag(dag: DAG, *, version: str, relative_fileloc: str, unforkable: Sequence[str] = ()) -> DagPlan:
@@ -31,7 +29,8 @@ def compile_dag(dag: DAG, *, version: str, relative_fileloc: str, unforkable: Se
     tasks = tuple(_compile_task(task) for task in dag.topological_sort())
     tags = tuple(sorted(str(tag) for tag in dag.tags))
     declared, aliases = assets.declarations_of(dag)
-    isolated = ISOLATION_TAG in tags or conf.get("dagcall", "isolation", fallback="warm") == "task"
+    wishes = wishes_of(tags)
+    isolated = wishes.isolation or conf.get("dagcall", "isolation", fallback="warm") == "task"
     return DagPlan(
         dag_id=dag.dag_id,
         version=version,
@@ -57,6 +56,9 @@ def compile_dag(dag: DAG, *, version: str, relative_fileloc: str, unforkable: Se
         fail_fast=dag.fail_fast,
         dagrun_timeout=_seconds(dag.dagrun_timeout),
         isolation="task" if isolated else "warm",
+        coalesce=wishes.coalesce,
+        cache_ttl=wishes.cache_ttl,
+        shares_with_everyone=wishes.shares_with_everyone,
         start_date=_timestamp(dag.start_date),
         end_date=_timestamp(dag.end_date),
         has_custom_xcom_backend=has_custom_xcom_backend(),

@@ -11,6 +11,7 @@ from airflow.sdk import DAG
 from airflow.sdk.bases.operator import BaseOperator
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 
+from dagcall.airflow_bridge import tags
 from dagcall.airflow_bridge.settings import conf
 from dagcall.model.plan import Refusal
 
@@ -24,6 +25,7 @@ def of_dag(dag: DAG) -> Iterator[Refusal]:
     for feature, is_used, reason in _DAG_CHECKS:
         if is_used(dag):
             yield Refusal(None, feature, reason)
+    yield from tags.refusals(dag.tags)
     for task in dag.tasks:
         yield from _of_task(task)
 

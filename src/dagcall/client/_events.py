@@ -2,7 +2,8 @@
 
 Guarantee: every event is handed out once and in order, over any number of broken connections: a reconnect asks for
 what follows the last id seen. It is over after `end`, after the outcome when only that was asked for, or when the
-server says so (204). What cannot be resumed (the call was sent, no event came back) is an error, never a second call.
+server says so (204). What cannot be resumed (the call was sent, no event came back) is an error, never a second call,
+unless the call has a key: then it is repeated.
 """
 
 import json
@@ -29,6 +30,7 @@ class EventFollower:
         self._dag_id = dag_id
         self._run_id = run_id
         self._opening = opening
+        self._is_repeatable = opening is not None and "idempotency-key" in opening.headers
         self._until_outcome = until_outcome
         self._last_id = 0
         self._failures = 0
@@ -85,10 +87,11 @@ class EventFollower:
         self._failures += 1
         if self._is_over:
             return
-        if self._run_id is None:
+        if self._run_id is None and not self._is_repeatable:
             raise Unreachable(f"{reason}. If the call arrived, its run goes on; `dagcall runs list` shows it.")
         if self._failures >= _MOST_FAILURES:
-            raise Unreachable(f"{reason}. Run {self._run_id!r} may go on; attach to it later.")
+            which = f"Run {self._run_id!r}" if self._run_id is not None else "The run, if the call arrived,"
+            raise Unreachable(f"{reason}. {which} may go on; attach to it later.")
 
     @property
     def pause(self) -> float:

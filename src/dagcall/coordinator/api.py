@@ -28,8 +28,10 @@ class CallRequest:
 
     `conf`: the params, a JSON object. `results`: answer with these tasks instead of the designated ones.
     `timeout`: seconds until the run's own deadline. `run_id`: chosen by the caller, else one is made.
-    `caller`: whose share of the server this counts against. `started_by`: the run whose task makes the call; then it
-    is part of what was admitted already, see `coordinator.nested`.
+    `may_share`: the run of an identical call will do, if the DAG allows it (`DagPlan.coalesce`, `cache_ttl`).
+    `caller`: whose share of the server this counts against, and within which `idempotency_key` names one run.
+    `started_by`: the run whose task makes the call; then it is part of what was admitted already, see
+    `coordinator.nested`.
     """
 
     dag_id: str
@@ -51,6 +53,7 @@ class CallRequest:
     asset_changes: AssetChanges | None = None
     """What becomes durable with the run's acceptance, or not at all."""
     started_by: RunKey | None = None
+    may_share: bool = False
 
 
 @dataclass(frozen=True)
@@ -242,10 +245,11 @@ class CoordinatorView(Protocol):
     def is_stopping(self) -> bool: ...
 
     async def call(self, request: CallRequest) -> RunView:
-        """Admit a call; returns when it is durable. Nothing is left behind when it is refused.
+        """Admit a call; returns when it is durable. Nothing is left behind when it is refused. The run may be one that
+        another call began (`sharing`).
 
         Raises: Loading, ShuttingDown, DagNotFound, DagBroken, DagUnsupported, InvalidParams, TaskNotFound (in
-        `results`), RunExists, BadRequest (run_id), RateLimited, Overloaded, Unavailable.
+        `results`), RunExists, IdempotencyMismatch, BadRequest (run_id), RateLimited, Overloaded, Unavailable.
         """
         ...
 

@@ -35,6 +35,7 @@ from dagcall.coordinator.recovery import rebuild
 from dagcall.coordinator.run import Run
 from dagcall.coordinator.run_questions import RunQuestions
 from dagcall.coordinator.run_waiter import RunWaiter
+from dagcall.coordinator.sharing import Sharing
 from dagcall.coordinator.watcher import watch
 from dagcall.core.machine import RunMachine
 from dagcall.core.slots import Need, Slots
@@ -104,6 +105,7 @@ class Coordinator:
         self._limits = Limits()
         self.pools = Pools(journal.store, self._limits, self._drivers.values, self._clock.now)
         self._recent: OrderedDict[RunKey, Run] = OrderedDict()
+        self._sharing = Sharing(journal, self.run, self._clock.now)
         self._known_plans: set[tuple[str, str]] = set()
         self._around: Surroundings | None = None
         self._stopping = False
@@ -197,9 +199,14 @@ class Coordinator:
         nested = request.started_by is not None
         if self._closed or (self._stopping and not nested):  # a run that is to end may need one that it starts
             raise ShuttingDown(retry_after=5.0)
-        served = self.catalog.served(request.dag_id)
-        self._check(request, served)
-        self._admission.enter(request.dag_id, request.caller, nested=nested)
+        if request.idempotency_key is not None:
+            return await self._sharing.by_key(request, lambda: self._begin(request, self._served(request)))
+        served = self._served(request)
+        return await self._sharing.by_content(request, served.plan, lambda: self._begin(request, served))
+
+    async def _begin(self, request: CallRequest, served: Served) -> Run:
+        """A run of its own for a call that has been checked."""
+        self._admission.enter(request.dag_id, request.caller, nested=request.started_by is not None)
         code = served.code
         self._use(code)  # from here on, so that a reload in the meantime does not end its processes
         try:
@@ -258,6 +265,12 @@ class Coordinator:
 
     def statistics(self) -> dict[str, int]:
         return {"runs": len(self._drivers), "waiting_for_outcome": self._admission.total, **self._workers.statistics()}
+
+    def _served(self, request: CallRequest) -> Served:
+        """The DAG as it is now, once everything is checked that can be refused without work."""
+        served = self.catalog.served(request.dag_id)
+        self._check(request, served)
+        return served
 
     def _check(self, request: CallRequest, served: Served) -> None:
         """Everything about a call that can be refused without work."""
@@ -378,12 +391,13 @@ class Coordinator:
 
     def _on_answered(self, run: Run) -> None:
         self._admission.leave(run.key.dag_id, run.head.caller)
+        self._sharing.answered(run)
 
     def _on_ended(self, run: Run, driver: Driver) -> None:
         if self._drivers.get(run.key) is driver:
             del self._drivers[run.key]
         if run.outcome is None:
-            self._admission.leave(run.key.dag_id, run.head.caller)
+            self._on_answered(run)
         if run.head.state.is_final:
             self._keep(run)
         self._unuse(driver.code)

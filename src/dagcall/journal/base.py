@@ -73,6 +73,7 @@ class HeadQuery:
     logical_dates: frozenset[float] | None = None
     """Exactly these dates; a run without one never matches."""
     idempotency_key: str | None = None
+    caller: str | None = None
     dag_id_pattern: str | None = None
     run_id_pattern: str | None = None
     logical_date: TimeRange = ANY_TIME

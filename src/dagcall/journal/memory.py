@@ -156,6 +156,7 @@ def _matches(head: RunHead, query: HeadQuery) -> bool:
         and (query.run_ids is None or head.key.run_id in query.run_ids)
         and (query.logical_dates is None or head.logical_date in query.logical_dates)
         and (query.idempotency_key is None or head.idempotency_key == query.idempotency_key)
+        and (query.caller is None or head.caller == query.caller)
         and (query.dag_id_pattern is None or _like(head.key.dag_id, query.dag_id_pattern))
         and (query.run_id_pattern is None or _like(head.key.run_id, query.run_id_pattern))
         and query.logical_date.holds(head.logical_date)

@@ -52,6 +52,7 @@ def where(query: HeadQuery) -> Conditions:
     conditions.one_of("logical_date", query.logical_dates)
     conditions.equal("run_id", query.run_id)
     conditions.equal("idempotency_key", query.idempotency_key)
+    conditions.equal("caller", query.caller)
     conditions.like("dag_id", query.dag_id_pattern)
     conditions.like("run_id", query.run_id_pattern)
     conditions.within("logical_date", query.logical_date)

@@ -186,6 +186,12 @@ class DagPlan:
     fail_fast: bool = False
     dagrun_timeout: float | None = None
     isolation: Literal["warm", "task"] = "warm"
+    coalesce: bool = False
+    """Identical calls in flight share one run."""
+    cache_ttl: float | None = None
+    """Seconds for which identical calls are answered with a run that has succeeded."""
+    shares_with_everyone: bool = False
+    """Both among all callers, not only among those of one."""
     start_date: float | None = None
     end_date: float | None = None
     has_custom_xcom_backend: bool = False

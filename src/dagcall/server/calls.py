@@ -23,6 +23,7 @@ STREAMS = (NDJSON, SSE)
 
 CALL_QUERY = ("wait", "result", "timeout", "on_disconnect", "run_id", "logical_date", "until")
 ATTACH_QUERY = ("wait", "until")
+KEY_LENGTH = 255
 
 
 async def call(context: Context, request: Request, caller: Caller) -> Response:
@@ -36,8 +37,9 @@ async def call(context: Context, request: Request, caller: Caller) -> Response:
     on_disconnect = query.one("on_disconnect") or "continue"
     if on_disconnect not in ("continue", "cancel"):
         raise BadRequest(f"Query parameter 'on_disconnect' must be 'continue' or 'cancel', not {on_disconnect!r}.")
-    if "idempotency-key" in headers:
-        raise NotSupported("The header Idempotency-Key is not supported yet; choose a run_id to make repeating safe.")
+    key = headers.get("idempotency-key")
+    if key is not None and not 0 < len(key) <= KEY_LENGTH:
+        raise BadRequest(f"The header Idempotency-Key must have 1 to {KEY_LENGTH} characters, not {len(key)}.")
     run_id = query.one("run_id")
     if run_id == "":
         raise BadRequest("Query parameter 'run_id' is empty.")
@@ -50,6 +52,8 @@ async def call(context: Context, request: Request, caller: Caller) -> Response:
             timeout=query.seconds("timeout", positive=True),
             run_id=run_id,
             caller=caller.name,
+            idempotency_key=key,
+            may_share=True,
             on_disconnect=on_disconnect,
             logical_date=query.time("logical_date"),
             traceparent=headers.get("traceparent"),

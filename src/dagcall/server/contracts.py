@@ -39,6 +39,8 @@ async def describe(context: Context, request: Request, caller: Caller) -> Respon
         "notes": [str(note) for note in plan.notes],
         "warnings": plan.warnings,
         "isolation": plan.isolation,
+        "coalesce": plan.coalesce,
+        "cache": plan.cache_ttl,
         "dagrun_timeout": plan.dagrun_timeout,
         "example": {
             "params": params,

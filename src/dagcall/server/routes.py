@@ -18,6 +18,12 @@ UNTIL = Parameter(
     "Event streams: `outcome` closes after `result` or `failure`.",
     {"type": "string", "enum": ["outcome", "end"]},
 )
+KEY = Parameter(
+    "Idempotency-Key",
+    "Equal calls of one caller with one key are one run, running or ended; another body is refused (422).",
+    {"type": "string", "minLength": 1, "maxLength": 255},
+    "header",
+)
 LAST_EVENT_ID = Parameter("Last-Event-ID", "Event streams: go on after this event.", {"type": "integer"}, "header")
 
 _VALUE = {"description": "The value of the result task, or an object of values by result task. Any JSON."}
@@ -51,6 +57,7 @@ CALL_ROUTES = (
         parameters=(
             WAIT,
             PREFER,
+            KEY,
             Parameter("result", "Answer with this task instead of the designated ones; repeatable."),
             Parameter("timeout", "Deadline of the run itself, in seconds.", {"type": "number", "exclusiveMinimum": 0}),
             Parameter("run_id", "An id of the caller's choice for the run."),

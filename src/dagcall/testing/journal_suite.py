@@ -324,6 +324,8 @@ class JournalSuite(JournalStorage):
             (HeadQuery(run_ids=frozenset()), []),
             (HeadQuery(logical_dates=frozenset({7.0, 8.0})), ["b2"]),
             (HeadQuery(idempotency_key="k", dag_ids=frozenset({"cafe"})), ["A2"]),
+            (HeadQuery(idempotency_key="k", caller="ann"), ["A2"]),
+            (HeadQuery(caller=""), ["a1", "b1", "b2"]),
             (HeadQuery(run_id_pattern="A"), ["a1", "A2"]),
             (HeadQuery(run_id_pattern="_2 | b%1"), ["A2", "b1", "b2"]),
             (HeadQuery(run_id_pattern="."), []),
@@ -358,7 +360,7 @@ class JournalSuite(JournalStorage):
     async def _four_runs(self, journal: Journal) -> None:
         heads = [
             head_for(RunKey("shop", "a1"), run_after=1.0, idempotency_key="k"),
-            head_for(RunKey("cafe", "A2"), run_after=2.0, idempotency_key="k"),
+            head_for(RunKey("cafe", "A2"), run_after=2.0, idempotency_key="k", caller="ann"),
             head_for(RunKey("shop", "b1"), run_after=3.0, logical_date=9.0),
             head_for(RunKey("cafe", "b2"), run_after=4.0, logical_date=7.0, run_type="backfill"),
         ]

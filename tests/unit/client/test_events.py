@@ -56,6 +56,15 @@ def test_a_call_without_any_answer_is_not_repeated() -> None:
         EventFollower("d", opening=CALL).closed("reset")
 
 
+def test_a_call_with_a_key_is_repeated() -> None:
+    follower = EventFollower("d", opening=Request("POST", "/call/d", {"idempotency-key": "k"}))
+    follower.closed("reset")
+    assert follower.request().method == "POST"
+    follower.opened(STREAM)
+    follower.closed("reset")
+    assert follower.request().path == "/call/d/r1/events"
+
+
 def test_giving_up_names_the_run() -> None:
     follower = EventFollower("d", run_id="r1")
     pauses = []

@@ -344,11 +344,13 @@ async def test_query_is_not_misread(http: httpx.AsyncClient, coordinator: Script
     assert not coordinator.requests
 
 
-async def test_what_comes_later_is_refused_not_ignored(
-    http: httpx.AsyncClient, coordinator: ScriptedCoordinator
-) -> None:
-    answer = await http.post("/call/simple", headers={"Idempotency-Key": "k"})
-    assert (answer.status_code, answer.json()["type"]) == (501, "/problems/not-supported")
+async def test_a_key_goes_to_the_coordinator(http: httpx.AsyncClient, coordinator: ScriptedCoordinator) -> None:
+    await http.post("/call/simple", headers={"Idempotency-Key": "k"})
+    assert [one.idempotency_key for one in coordinator.requests] == ["k"]
+    assert (await http.post("/call/simple", headers={"Idempotency-Key": "k" * 256})).status_code == 400
+
+
+async def test_what_comes_later_is_refused_not_ignored(http: httpx.AsyncClient) -> None:
     await http.post("/call/simple?run_id=r")
     assert (await http.get("/call/simple/r/value")).status_code == 501
     assert (await http.get("/call/simple/other/value/make")).status_code == 404

@@ -1,0 +1,56 @@
+"""What an author asks of dagcall with tags on a DAG, which has no other field for settings of third parties.
+
+    dagcall:isolation=task   every task gets a process of its own
+    dagcall:coalesce         identical calls in flight share one run
+    dagcall:cache=60         identical calls are answered with a run that has succeeded, for 60 s
+    dagcall:share=everyone   both among all callers, not only among those of one
+
+A tag that begins with `dagcall:` and is none of these is refused: its author would miss what it asks for.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from dagcall.model.plan import Refusal
+
+PREFIX = "dagcall:"
+ISOLATION = "dagcall:isolation=task"
+COALESCE = "dagcall:coalesce"
+CACHE = "dagcall:cache="
+SHARE = "dagcall:share=everyone"
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """Fields as in `DagPlan`."""
+
+    isolation: bool
+    coalesce: bool
+    cache_ttl: float | None
+    shares_with_everyone: bool
+
+
+def wishes(tags: Iterable[str]) -> Wishes:
+    tags = frozenset(tags)
+    ttls = [ttl for tag in tags if tag.startswith(CACHE) and (ttl := _seconds(tag)) is not None]
+    return Wishes(ISOLATION in tags, COALESCE in tags, min(ttls, default=None), SHARE in tags)
+
+
+def refusals(tags: Iterable[str]) -> Iterator[Refusal]:
+    for tag in sorted(tags):
+        if not tag.startswith(PREFIX) or tag in (ISOLATION, COALESCE, SHARE):
+            continue
+        if not tag.startswith(CACHE):
+            known = f"{ISOLATION}, {COALESCE}, {CACHE}SECONDS, {SHARE}"
+            yield Refusal(None, f"tag {tag!r}", f"dagcall knows no such tag; it knows {known}")
+        elif _seconds(tag) is None:
+            yield Refusal(None, f"tag {tag!r}", "the time must be a number of seconds above 0")
+
+
+def _seconds(tag: str) -> float | None:
+    try:
+        value = float(tag.removeprefix(CACHE))
+    except ValueError:
+        return None
+    return value if 0 < value < math.inf else None
