@@ -24,6 +24,7 @@ from dagcall.workers.frames import Ended, Frame, Shipped, Start
 
 DAGS = Path(__file__).resolve().parent / "dags"
 PACK = msgspec.msgpack.encode
+PASSAGE = PACK({"question": "q", "text": "What is a Dag? " * 1333, "source": "http://localhost"})
 TASKS = {
     "one_task.answer": ("one_task.py", "one_task", "answer", -1, []),
     "nine.rephrase (params)": ("nine.py", "nine", "rephrase", -1, []),
@@ -40,6 +41,21 @@ TASKS = {
         "merge",
         -1,
         [Shipped("look_up", "return_value", True, [PACK({"text": "t", "source": "s"})] * 3)],
+    ),
+    "realistic.rephrase": ("realistic.py", "realistic", "rephrase", -1, []),
+    "realistic.merge (60 kB)": (
+        "realistic.py",
+        "realistic",
+        "merge",
+        -1,
+        [Shipped("look_up", "return_value", True, [PASSAGE] * 3)],
+    ),
+    "realistic.verify (20 kB)": (
+        "realistic.py",
+        "realistic",
+        "verify",
+        1,
+        [Shipped("merge", "return_value", False, [PASSAGE], 1, 3)],
     ),
 }
 
