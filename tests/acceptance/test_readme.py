@@ -81,7 +81,7 @@ def test_its_options_are_those_of_dagcall_serve() -> None:
 
 def test_its_settings_are_those_that_are_read() -> None:
     documented = set(re.findall(r"^\| `(\w+)` \|", README, re.MULTILINE))
-    source = "".join(path.read_text() for path in (ROOT / "src/dagcall/airflow_bridge").glob("*.py"))
+    source = "".join(path.read_text() for path in (ROOT / "src/dagcall/airflow_bridge").rglob("*.py"))
     assert documented == set(re.findall(r'"dagcall", "(\w+)"', source))
 
 
