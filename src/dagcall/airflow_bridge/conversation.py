@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time import comms as sdk
 
 from dagcall.workers.channel import Channel
-from dagcall.workers.frames import Ask, Reply, Start
+from dagcall.workers.frames import Amended, Ask, Reply, Start
 
 
 @dataclass
@@ -71,6 +71,24 @@ class Conversation(Asker):
         self.downstream: set[str] | None = None
         """The tasks directly downstream of this one, if it is mapped itself."""
         self.outgoing = Outgoing()
+        self.has_ended = False
+        """`outgoing` has left with the attempt's end; what comes now was added by callbacks and operator links."""
+
+    def end(self) -> None:
+        """From here on `outgoing` is what is to be amended."""
+        self.has_ended, self.outgoing = True, Outgoing()
+
+    def amend(self) -> None:
+        """Send what was added since the end, if anything was."""
+        added = self.outgoing
+        if self.has_ended and (added.xcoms or added.rendered_fields):
+            self.outgoing = Outgoing()
+            xcoms = [(key, value) for key, value, _ in added.xcoms]
+            self.channel.send(Amended(*self._attempt, xcoms, added.rendered_fields))
+
+    def ask(self, what: str, *args: Any) -> Any:
+        self.amend()  # so that a callback reads what it has pushed
+        return super().ask(what, *args)
 
     def is_own_run(self, dag_id: str, run_id: str) -> bool:
         return dag_id == self.start.dag_id and run_id == self.start.run_id

@@ -234,9 +234,13 @@ class AirflowRuntime:
         except ProtocolError as too_large:  # and so nothing was sent
             comms.outgoing = Outgoing()
             self._channel.send(_ended(start, comms, None, too_large))
+        comms.end()
         context["exception"] = error
-        with suppress(SystemExit):
-            runner.finalize(ti, state, context, log, error)
+        try:
+            with suppress(SystemExit):
+                runner.finalize(ti, state, context, log, error)
+        finally:
+            comms.amend()
 
     def _task_instance(self, start: Start) -> Any:
         from airflow.sdk.api.datamodels._generated import DagRun, TIRunContext

@@ -7,13 +7,14 @@ import asyncio
 from collections.abc import Awaitable
 from dataclasses import dataclass
 
-from dagcall.coordinator import asset_questions, questions, stored_questions
+from dagcall.coordinator import asset_questions, questions, stored_questions, xcom_questions
 from dagcall.coordinator.assets import Assets
 from dagcall.coordinator.inputs import Inputs
 from dagcall.coordinator.kept import Kept
 from dagcall.coordinator.nested import NestedRuns
 from dagcall.coordinator.run import Run
 from dagcall.coordinator.run_questions import Find, Refused, RunQuestions
+from dagcall.coordinator.xcom_questions import XComQuestions
 from dagcall.errors import RunNotFound
 from dagcall.model.ids import RunKey
 from dagcall.workers.frames import Ask
@@ -26,6 +27,7 @@ class Answers:
     kept: Kept
     assets: Assets
     runs: RunQuestions
+    xcoms: XComQuestions
     nested: NestedRuns
     inputs: Inputs
     find: Find
@@ -36,6 +38,8 @@ class Answers:
             return asyncio.ensure_future(stored_questions.answer(self.kept, run.key, ask.what, ask.args))
         if ask.what in asset_questions.QUESTIONS:
             return asset_questions.answer(self.assets, run, ask.what, ask.args)
+        if ask.what in xcom_questions.QUESTIONS:
+            return asyncio.ensure_future(self.xcoms.answer(ask.what, ask.args))
         if ask.what in self.runs.asked:
             return _answering(self.runs.asked[ask.what](*ask.args))
         if ask.what == "trigger_dag_run":

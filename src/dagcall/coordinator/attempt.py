@@ -4,11 +4,20 @@ from typing import Protocol
 
 from dagcall.coordinator.run import Run
 from dagcall.model.commands import StartAttempt
-from dagcall.model.events import AttemptEnded, EndKind, ErrorInfo, RejectInfo, Suspension, XComItem
+from dagcall.model.events import (
+    AttemptAmended,
+    AttemptEnded,
+    EndKind,
+    ErrorInfo,
+    RejectInfo,
+    Suspension,
+    XComChanged,
+    XComItem,
+)
 from dagcall.model.ids import RunKey
 from dagcall.model.plan import DagPlan
 from dagcall.workers.base import Code, Lease
-from dagcall.workers.frames import Ask, Ended, Pushed, Suspended
+from dagcall.workers.frames import Amended, Ask, Ended, Pushed, Suspended
 
 
 class AttemptOwner(Protocol):
@@ -21,6 +30,7 @@ class AttemptOwner(Protocol):
     def attempt_leased(self, attempt: "Attempt") -> None: ...
     def attempt_asked(self, attempt: "Attempt", frame: Ask) -> None: ...
     def attempt_ended(self, attempt: "Attempt", event: AttemptEnded) -> None: ...
+    def attempt_amended(self, event: AttemptAmended) -> None: ...
     def attempt_admitted(self, attempt: "Attempt") -> None:
         """It has waited for a slot and has it now."""
 
@@ -82,6 +92,18 @@ class Attempt:
 
     def asked(self, frame: Ask) -> None:
         self._driver.attempt_asked(self, frame)
+
+    def amended(self, frame: Amended) -> None:
+        task_id, map_index = self.command.task_id, self.command.map_index
+        xcoms = tuple(XComItem(key, value) for key, value in frame.xcoms)
+        self._driver.attempt_amended(
+            AttemptAmended(task_id, map_index, self.command.attempt, xcoms, frame.rendered_fields)
+        )
+
+    def forget_push(self, event: XComChanged) -> None:
+        """Somebody else has set or deleted an XCom: what was pushed before does not come back with the end."""
+        if (event.task_id, event.map_index) == (self.command.task_id, self.command.map_index):
+            self.pushed_xcoms = [item for item in self.pushed_xcoms if item.key != event.key]
 
     def ended(self, frame: Ended) -> None:
         self._driver.attempt_ended(self, self.end_event(frame))

@@ -17,6 +17,7 @@ from typing import Any
 
 from dagcall.coordinator import stored_questions
 from dagcall.coordinator.admission import Admission, AdmissionSettings
+from dagcall.coordinator.amending import Amending
 from dagcall.coordinator.answering import Answers
 from dagcall.coordinator.api import CallRequest
 from dagcall.coordinator.asset_runs import AssetRuns
@@ -37,6 +38,7 @@ from dagcall.coordinator.run_questions import RunQuestions
 from dagcall.coordinator.run_waiter import RunWaiter
 from dagcall.coordinator.sharing import Sharing
 from dagcall.coordinator.watcher import watch
+from dagcall.coordinator.xcom_questions import XComQuestions
 from dagcall.core.machine import RunMachine
 from dagcall.core.slots import Need, Slots
 from dagcall.errors import (
@@ -132,7 +134,9 @@ class Coordinator:
         await self.pools.load(self.settings)
         self._run_id_pattern = re.compile(str(self.settings.get("allowed_run_id_pattern", r"^[A-Za-z0-9_.~:+-]+$")))
         nested = NestedRuns(self.catalog, self.call, self.run, self._clock)
-        answers = Answers(self.kept, self.assets, self._run_questions, nested, self.inputs, self.run)
+        amending = Amending(self._drivers, self.run, self._journal, self._clock)
+        xcom_questions = XComQuestions(amending, self.run, self._journal)
+        answers = Answers(self.kept, self.assets, self._run_questions, xcom_questions, nested, self.inputs, self.run)
         self._around = Surroundings(
             journal=self._journal,
             workers=self._workers,
@@ -147,6 +151,7 @@ class Coordinator:
             on_published=self._run_waiter.published,
             on_answered=self._on_answered,
             on_ended=self._on_ended,
+            amend_ended=amending.amend_ended,
         )
 
     def _look_again(self, name: str) -> None:

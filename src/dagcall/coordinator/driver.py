@@ -44,6 +44,7 @@ from dagcall.model.commands import (
 )
 from dagcall.model.events import (
     AttemptAdmitted,
+    AttemptAmended,
     AttemptBlocked,
     AttemptEnded,
     AttemptStarted,
@@ -52,9 +53,10 @@ from dagcall.model.events import (
     Event,
     Resumed,
     RunAccepted,
+    XComChanged,
 )
-from dagcall.model.records import Batch, JournalRecord
-from dagcall.model.states import OutcomeKind, TaskState
+from dagcall.model.records import Batch
+from dagcall.model.states import TaskState
 from dagcall.workers.base import Code, Workers
 from dagcall.workers.frames import Ask
 
@@ -76,6 +78,8 @@ class Surroundings:
     on_published: Callable[[Run], None]
     on_answered: Callable[[Run], None]
     on_ended: "Callable[[Run, Driver], None]"
+    amend_ended: "Callable[[Run, AttemptAmended], object]" = lambda run, event: None
+    """Take in what an attempt adds after its run's end."""
 
 
 class Driver:
@@ -93,8 +97,6 @@ class Driver:
         self._attempts: dict[int, Attempt] = {}
         self._awaited: dict[int, Awaited] = {}
         self._timers: set[asyncio.TimerHandle] = set()
-        self._next_record = run.head.last_record + 1
-        self._head = run.head
         self._accepted = run.head.last_record > 0
         self._durability = "process"
         self._asset_changes: list[AssetChanges] = []
@@ -137,6 +139,14 @@ class Driver:
         if self._accepted and not self._stepping:
             self._process()
 
+    def amend(self, event: XComChanged | AttemptAmended) -> "asyncio.Future[None] | None":
+        """Take in what does not come from an attempt's end; done when it is durable, None when it changes nothing."""
+        if isinstance(event, XComChanged):
+            for attempt in self._attempts.values():
+                attempt.forget_push(event)
+        self._events.append(event)
+        return self._process() if self._accepted and not self._stepping else None
+
     def resume(self) -> None:
         """After a replay: end attempts that were open at the crash, ask for those that had not begun, set timers, wait
         for what was waited for."""
@@ -169,6 +179,12 @@ class Driver:
         if event.suspension is not None:
             self._around.limits.suspend(self.run.plan, self.run.key, attempt.command, event.kind)
         self.feed(event)
+
+    def attempt_amended(self, event: AttemptAmended) -> None:
+        if self._stopped:
+            self._around.amend_ended(self.run, event)
+        else:
+            self.amend(event)
 
     def attempt_admitted(self, attempt: Attempt) -> None:
         if self._attempts.get(attempt.command.attempt) is attempt:
@@ -232,33 +248,13 @@ class Driver:
         self._stepping = False
         appended = None
         if records:
-            batch = self._batch(records, now)
+            emitted, self._asset_changes = self._asset_changes, []
+            batch = self.run.recorder.batch(records, now, merged(emitted) if emitted else None)
             appended = self._around.journal.append(batch, self._durability)
             appended.add_done_callback(lambda future: self._committed(batch, acts, future))
         for attempt in others:  # after the append: the journal has the end of one before the start of the next
             attempt.owner.attempt_admitted(attempt)
         return appended
-
-    def _batch(self, records: list[Record], now: float) -> Batch:
-        first = self._next_record
-        self._next_record += len(records)
-        machine = self.run.machine
-        self._head = self._head.advanced(
-            state=machine.state,
-            start_date=machine.start_date,
-            end_date=machine.end_date,
-            outcome=(machine.outcome.kind if machine.outcome is not None else OutcomeKind.RUNNING).value,
-            last_record=self._next_record - 1,
-        )
-        changes, self._asset_changes = self._asset_changes, []
-        return Batch(
-            self._head,
-            tuple(
-                JournalRecord(first + offset, now, record.kind, record.data, record.event)
-                for offset, record in enumerate(records)
-            ),
-            merged(changes) if changes else None,
-        )
 
     def _committed(self, batch: Batch, acts: list[Command | Attempt], appended: "asyncio.Future[None]") -> None:
         if appended.cancelled() or appended.exception() is not None:

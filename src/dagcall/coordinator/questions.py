@@ -1,4 +1,4 @@
-"""What running code asks about XComs that were not shipped with its start.
+"""What running code asks about XComs that were not shipped with its start. (Changes of XComs: `xcom_questions`.)
 
 Answers are values of MessagePack. A question about another run of the same server is answered from that run. What
 cannot be answered raises `LookupError` with the sentence that the task will see. Questions about runs and task
@@ -10,7 +10,7 @@ from typing import Any
 from dagcall.core.machine import RunMachine
 from dagcall.model.ids import RunKey
 
-_ASKED = ("xcom", "xcoms", "delete_xcom")
+_ASKED = ("xcom", "xcoms")
 
 
 def run_of(what: str, args: list[Any]) -> RunKey:
@@ -29,9 +29,5 @@ def answer(what: str, args: list[Any], machine: RunMachine | None) -> object:
             return None if item is None else item.value
         case "xcoms":
             return [] if machine is None else [item.value for item in machine.xcoms.all_of(args[2], args[3])]
-        case "delete_xcom":
-            if machine is not None:
-                machine.delete_xcom(args[2], args[3], args[4])
-            return None
         case _:
             raise LookupError(f"dagcall does not know the question {what!r}")

@@ -7,6 +7,7 @@ object without a driver, or one rebuilt from the journal.
 import asyncio
 
 from dagcall.coordinator.api import Timing
+from dagcall.coordinator.recorder import Recorder
 from dagcall.core.machine import RunMachine
 from dagcall.errors import DagcallError
 from dagcall.model.commands import Outcome
@@ -23,6 +24,7 @@ class Run:
         self.plan = plan
         self.machine = machine
         self.head = head
+        self.recorder = Recorder(machine, head)
         self.records: list[JournalRecord] = []
         self.outcome: Outcome | None = None
         self.accepted_at = head.queued_at

@@ -16,16 +16,16 @@ How a step works. The event changes some task instance (`board`); then the graph
 the answer and the end are looked for. The cost follows what changed, not the size of the run.
 
 What it refuses. Events about an attempt that is not open, or in another epoch than the one it was started with, late
-timers, anything after the end: ignored, `[]` is returned, nothing has changed. A second acceptance, an event before
-the acceptance and an impossible state change are bugs and raise `InternalError`. Attempts are numbered 1, 2, 3, ...
-in the order of their starts; a number is never used twice, not even by a retry.
+timers, anything but `amendments` after the end: ignored, `[]` is returned, nothing has changed. A second acceptance, an
+event before the acceptance and an impossible state change are bugs and raise `InternalError`. Attempts are numbered
+1, 2, 3, ... in the order of their starts; a number is never used twice, not even by a retry.
 """
 
 import json
 from collections.abc import Collection
 from typing import assert_never
 
-from dagcall.core import outcome, retries, suspension
+from dagcall.core import amendments, outcome, retries, suspension
 from dagcall.core.board import Board
 from dagcall.core.graph import graph_of
 from dagcall.core.instance import TaskInstance, TaskRun
@@ -45,6 +45,7 @@ from dagcall.model.commands import (
 )
 from dagcall.model.events import (
     AttemptAdmitted,
+    AttemptAmended,
     AttemptBlocked,
     AttemptEnded,
     AttemptStarted,
@@ -58,6 +59,7 @@ from dagcall.model.events import (
     RunAccepted,
     RunTimedOut,
     TimeoutKind,
+    XComChanged,
     XComItem,
 )
 from dagcall.model.ids import UNMAPPED, RunKey, TaskKey
@@ -146,10 +148,6 @@ class RunMachine:
         self.xcoms.put(ti.task.task_id, ti.map_index, item)
         return True
 
-    def delete_xcom(self, task_id: str, map_index: int, key: str) -> bool:
-        """Forget an XCom at a task's request; False when there is none. Not an event either."""
-        return self.xcoms.delete(task_id, map_index, key)
-
     # Events
 
     def step(self, event: Event, now: float) -> list[Command]:
@@ -159,7 +157,7 @@ class RunMachine:
         """
         if isinstance(event, RunAccepted) is (self._accepted is not None):
             raise InternalError(f"run {self.key}: {type(event).__name__} cannot come in state {self.state.value}")
-        if self.state.is_final:
+        if self.state.is_final and not amendments.is_amendment(event):
             return []
         self._board.begin_step(event, now)
         if not self._take(event):
@@ -185,6 +183,10 @@ class RunMachine:
                 return self._timed_out(event)
             case CancelRequested():
                 return self._cancel(event)
+            case XComChanged():
+                return amendments.change_xcom(event, self._board, self.xcoms)
+            case AttemptAmended():
+                return amendments.amend(event, self._board, self.xcoms)
             case AttemptBlocked():
                 return self._attempt_blocked(event)
             case AttemptAdmitted():

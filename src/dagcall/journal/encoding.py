@@ -15,6 +15,7 @@ import msgspec
 from dagcall.errors import JournalCorrupt, JournalError
 from dagcall.model.events import (
     AttemptAdmitted,
+    AttemptAmended,
     AttemptBlocked,
     AttemptEnded,
     AttemptStarted,
@@ -24,6 +25,7 @@ from dagcall.model.events import (
     RetryDue,
     RunAccepted,
     RunTimedOut,
+    XComChanged,
 )
 from dagcall.model.ids import RunKey
 from dagcall.model.plan import DagPlan
@@ -41,6 +43,8 @@ EVENT_KINDS: Final[dict[type[Event], str]] = {
     Resumed: "resumed",
     RunTimedOut: "run_timed_out",
     CancelRequested: "cancel_requested",
+    XComChanged: "xcom_changed",
+    AttemptAmended: "attempt_amended",
 }
 """The stored name of each event. Names are for ever, class names are not."""
 

@@ -17,6 +17,7 @@ class Record:
 
     `kind` and `data` (plain JSON) are public, shown to every reader of the run's events:
     `accepted` {dag_id, run_id, params}, `task` {task_id, map_index, state, try_number[, error]},
+    `xcom` {task_id, map_index, set, deleted}, the keys that were changed other than by the attempt itself,
     `cancel` {by, reason}, `result` {tasks}, `failure` {outcome, failed_task, map_index, try_number, error, cause},
     `end` {state}. `event` is the input that caused this step; it rides on the step's first record (and on no
     other), so that replaying the records' events through `step` gives the same machine.

@@ -206,6 +206,30 @@ class CancelRequested:
     reason: str = ""
 
 
+@dataclass(frozen=True)
+class XComChanged:
+    """An XCom was set (`item`) or deleted (None) at a task's request, other than by its own attempt's pushes: those are
+    part of the attempt's end. Also taken in after the run's end."""
+
+    task_id: str
+    map_index: int
+    key: str
+    item: XComItem | None = None
+
+
+@dataclass(frozen=True)
+class AttemptAmended:
+    """What the code that runs after an attempt's end has added to it: callbacks, operator links. Also taken in after
+    the run's end. Ignored when the task instance is in another try by now."""
+
+    task_id: str
+    map_index: int
+    attempt: int
+    xcoms: tuple[XComItem, ...] = ()
+    rendered_fields: bytes = b""
+    """Replaces those of the attempt's end; empty: they stay."""
+
+
 Event = (
     RunAccepted
     | AttemptBlocked
@@ -216,4 +240,6 @@ Event = (
     | RetryDue
     | RunTimedOut
     | CancelRequested
+    | XComChanged
+    | AttemptAmended
 )

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from dagcall.model.ids import RunKey
 from dagcall.model.plan import DagPlan
-from dagcall.workers.frames import Ask, Dependency, Ended, Pushed, Start
+from dagcall.workers.frames import Amended, Ask, Dependency, Ended, Pushed, Start
 
 
 class Code(Protocol):
@@ -67,6 +67,9 @@ class Job(Protocol):
     def pushed(self, frame: Pushed) -> None: ...
     def asked(self, frame: Ask) -> None: ...
     def ended(self, frame: Ended) -> None: ...
+    def amended(self, frame: Amended) -> None:
+        """After `ended`; questions may come then, too."""
+
     def lost(self, kind: str, reason: str) -> None:
         """`kind` is an error type for the caller: `WorkerLost`, `AirflowTaskTimeout`, `CodeLost`."""
 

@@ -7,7 +7,7 @@ coordinator and says `Hello` first; a wrong token or protocol version ends the c
     root zygote   Hello, Ready                 <- ListFiles, ForkLoader, ForkZygote  -> Files, Exited
     loader        Hello, Ask*, Loaded, (ends)  <- Reply*
     file zygote   Hello, Ask*, Loaded          <- Reply*, ForkWorker              -> Exited
-    worker        Hello                        <- Start, Reply                    -> Pushed*, Ask*, Ended, Idle
+    worker        Hello                        <- Start, Reply                    -> Pushed*, Ask*, Ended, Ask*, Amended?, Idle
 
 The workers of a file that must not be forked say `Hello, Loaded` as a file zygote does, then they are workers.
 
@@ -209,6 +209,16 @@ class Ended(Frame, frozen=True, array_like=True, tag=True):
     outlets: Outlets | None = None
 
 
+class Amended(Frame, frozen=True, array_like=True, tag=True):
+    """What callbacks and operator links left behind after `Ended`; sent only if there is something. XComs are
+    (key, value); `rendered_fields` replace those of the end unless they are empty."""
+
+    attempt: int
+    epoch: int
+    xcoms: list[tuple[str, bytes]]
+    rendered_fields: bytes
+
+
 class Idle(Frame, frozen=True, array_like=True, tag=True):
     """Restored and ready for the next start; or, with `retire`, about to end for that reason.
 
@@ -241,7 +251,7 @@ class Reply(Frame, frozen=True, array_like=True, tag=True):
     error: str | None
 
 
-FromProcess = Hello | Ready | Files | Exited | Loaded | Pushed | Ended | Idle | Ask
+FromProcess = Hello | Ready | Files | Exited | Loaded | Pushed | Ended | Amended | Idle | Ask
 ToProcess = ListFiles | ForkLoader | ForkZygote | ForkWorker | Start | Reply
 
 _encoder = msgspec.msgpack.Encoder()

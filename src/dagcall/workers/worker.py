@@ -17,7 +17,7 @@ from dagcall.workers import processes
 from dagcall.workers.base import Job
 from dagcall.workers.child import LOST_CONNECTION
 from dagcall.workers.connection import Connection
-from dagcall.workers.frames import Ask, Ended, FromProcess, Idle, Pushed, Reply, Start
+from dagcall.workers.frames import Amended, Ask, Ended, FromProcess, Idle, Pushed, Reply, Start
 
 STOP_GRACE = 2.0
 """Seconds between SIGTERM and SIGKILL. Airflow's supervisor waits 5; a caller is waiting here."""
@@ -64,7 +64,7 @@ class Worker:
         self._on_dead = on_dead
         self._job: Job | None = None
         self._ended: Job | None = None
-        """While FINISHING: whose callbacks may still ask."""
+        """While FINISHING: whose callbacks may still ask, and add something."""
         self._attempt: tuple[int, int] | None = None
         self._timers: list[asyncio.TimerHandle] = []
         self._stopped_for: tuple[str, str] | None = None
@@ -137,10 +137,10 @@ class Worker:
 
     def _on_frame(self, frame: FromProcess) -> None:
         job = self._job
+        if isinstance(frame, Ask | Amended) and self._ended is not None:
+            job = self._ended
         match frame:
-            case Ask() if self._ended is not None and (frame.attempt, frame.epoch) == self._attempt:
-                self._ended.asked(frame)
-            case Pushed() | Ask() | Ended() if job is None or (frame.attempt, frame.epoch) != self._attempt:
+            case Pushed() | Ask() | Ended() | Amended() if job is None or (frame.attempt, frame.epoch) != self._attempt:
                 return
             case Pushed():
                 assert job is not None
@@ -148,6 +148,9 @@ class Worker:
             case Ask():
                 assert job is not None
                 job.asked(frame)
+            case Amended():
+                assert job is not None
+                job.amended(frame)
             case Ended():
                 assert job is not None
                 self._job, self._ended = None, job

@@ -38,12 +38,6 @@ def pulls():
             "no task": ti.xcom_pull(task_ids="nobody", map_indexes=-1),
             "other run": ti.xcom_pull(task_ids="single", run_id="nobody's", map_indexes=-1),
         }
-        for name, index in (("prior", None), ("all prior", ())):
-            try:
-                options = {} if index == () else {"map_indexes": index}
-                seen[name] = ti.xcom_pull(task_ids="single", include_prior_dates=True, **options)
-            except Exception as error:
-                seen[name] = "include_prior_dates needs runs with logical dates" in str(error)
         return seen
 
     mapped = times_ten.expand(number=numbers())
@@ -70,8 +64,6 @@ def test_every_form_of_pull(served: Serving) -> None:
         "no key": "default",
         "no task": None,
         "other run": None,
-        "prior": True,
-        "all prior": True,
     }
 
 
@@ -316,11 +308,6 @@ def {name}():
 @pytest.mark.parametrize(
     ("name", "code", "sentence"),
     [
-        (
-            "pushes_for_another",
-            "XCom.set(key='k', value=1, task_id='other', dag_id=ti.dag_id, run_id=ti.run_id)",
-            "an XCom can only be pushed by the task it belongs to",
-        ),
         ("unknown_run", "ti.get_dagrun_state('nobody', 'no_run')", "run_id 'no_run' was not found"),
     ],
 )

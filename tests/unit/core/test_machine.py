@@ -236,8 +236,6 @@ def test_xcoms_are_readable_before_and_after_the_end(task: Task, run_of: Runs) -
     run.end("a", xcoms=(XComItem("early", b"1"), XComItem("late", b"2")))
     assert not run.machine.push_xcom(1, XComItem("late", b"3"))
     assert run.machine.xcoms.all_of("a", "late") == [XComItem("late", b"2")]
-    assert run.machine.delete_xcom("a", -1, "late")
-    assert not run.machine.delete_xcom("a", -1, "late")
 
 
 def test_a_mapped_result_is_the_list_a_downstream_task_gets(task: Task, run_of: Runs) -> None:

@@ -19,8 +19,6 @@ from dagcall.workers.frames import Pushed, Shipped
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode
 
-_NO_PRIOR_DATES = "include_prior_dates needs runs with logical dates, which dagcall's runs do not have"
-
 
 class ElementOfList(Sequence[Any]):
     """The upstream list of an `expand`, of which only this instance's element was shipped.
@@ -49,9 +47,10 @@ class ElementOfList(Sequence[Any]):
 
 
 def _get(talk: Conversation, msg: sdk.GetXCom) -> Any:
-    index = -1 if msg.map_index is None else msg.map_index
+    index = _index(msg)
     if msg.include_prior_dates:
-        refuse(_NO_PRIOR_DATES)
+        value = talk.ask("prior_xcom", msg.dag_id, msg.run_id, msg.task_id, index, msg.key)
+        return _xcom(msg.key, None if value is None else _unpack(value))
     item = _shipped_for(talk, msg)
     if item is not None and item.map_index >= 0 and item.map_index == index:
         return _xcom(msg.key, _unpack(item.values[0]) if item.values else None)
@@ -78,30 +77,33 @@ def _sequence_item(talk: Conversation, msg: sdk.GetXComSequenceItem) -> Any:
     try:
         value = _values(talk, msg, fresh=msg.offset == 0)[msg.offset]
     except IndexError:
-        return sdk.ErrorResponse(error=ErrorType.XCOM_NOT_FOUND, detail={"offset": msg.offset})
+        detail = {name: getattr(msg, name) for name in ("dag_id", "run_id", "task_id", "key", "offset")}
+        return sdk.ErrorResponse(error=ErrorType.XCOM_NOT_FOUND, detail=detail)
     return sdk.XComSequenceIndexResult.model_construct(root=_unpack(value))
 
 
 def _sequence_slice(talk: Conversation, msg: sdk.GetXComSequenceSlice) -> Any:
     if msg.include_prior_dates:
-        refuse(_NO_PRIOR_DATES)
-    values = _values(talk, msg, fresh=True)[msg.start : msg.stop : msg.step]
+        values = talk.ask("prior_xcoms", msg.dag_id, msg.run_id, msg.task_id, msg.key)
+    else:
+        values = _values(talk, msg, fresh=True)
+    values = values[msg.start : msg.stop : msg.step or None]
     return sdk.XComSequenceSliceResult.model_construct(root=[_unpack(value) for value in values])
 
 
 def _set(talk: Conversation, msg: sdk.SetXCom) -> None:
     start = talk.start
     value = _pack(msg.value)
-    talk.fetched.pop((msg.dag_id, msg.run_id, msg.task_id, msg.key), None)
-    if not talk.is_own_run(msg.dag_id, msg.run_id) or msg.task_id != start.task_id:
-        refuse("an XCom can only be pushed by the task it belongs to")
+    _forget(talk, msg)
     if msg.mapped_length is not None and msg.mapped_length > max_map_length():
         # As the execution API says it (airflow/api_fastapi/execution_api/routes/xcoms.py).
         refuse(
             "pushed value is too large to map as a downstream's dependency: "
             f"{msg.mapped_length} elements, [core] max_map_length is {max_map_length()}"
         )
-    if msg.key == RETURN_VALUE or talk.returned:
+    if not _is_own(talk, msg):
+        talk.ask("set_xcom", msg.dag_id, msg.run_id, msg.task_id, _index(msg), msg.key, value, msg.mapped_length)
+    elif talk.has_ended or msg.key == RETURN_VALUE or talk.returned:
         # The task's code has ended: nobody sees it sooner by a frame of its own.
         talk.outgoing.xcoms.append((msg.key, value, msg.mapped_length))
         if msg.key == RETURN_VALUE and start.want_plain:
@@ -122,9 +124,24 @@ def _skip_alongside(talk: Conversation, decision: Any, downstream: set[str]) -> 
 
 
 def _delete(talk: Conversation, msg: sdk.DeleteXCom) -> None:
-    index = -1 if msg.map_index is None else msg.map_index
+    _forget(talk, msg)
+    talk.ask("delete_xcom", msg.dag_id, msg.run_id, msg.task_id, _index(msg), msg.key)
+
+
+def _index(msg: Any) -> int:
+    return -1 if msg.map_index is None else int(msg.map_index)
+
+
+def _is_own(talk: Conversation, msg: sdk.SetXCom) -> bool:
+    start = talk.start
+    return (msg.task_id, _index(msg)) == (start.task_id, start.map_index) and talk.is_own_run(msg.dag_id, msg.run_id)
+
+
+def _forget(talk: Conversation, msg: Any) -> None:
+    """What was shipped or fetched is not what there is any more."""
     talk.fetched.pop((msg.dag_id, msg.run_id, msg.task_id, msg.key), None)
-    talk.ask("delete_xcom", msg.dag_id, msg.run_id, msg.task_id, index, msg.key)
+    if talk.is_own_run(msg.dag_id, msg.run_id):
+        talk.shipped.pop((msg.task_id, msg.key), None)
 
 
 def _shipped_for(talk: Conversation, msg: Any) -> Shipped | None:

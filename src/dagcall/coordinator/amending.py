@@ -1,0 +1,53 @@
+"""Changes of what a run has recorded, from outside of its attempts: done when they are durable, whether the run is active
+or has ended. Of one that has ended nothing but the record changes.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+from dagcall.coordinator.clock import Clock
+from dagcall.coordinator.driver import Driver
+from dagcall.coordinator.run import Run
+from dagcall.journal.base import Journal
+from dagcall.model.commands import Record
+from dagcall.model.events import AttemptAmended, XComChanged
+from dagcall.model.ids import RunKey
+
+
+class Amending:
+    """`find`: a run that is in memory, or from the journal. Raises RunNotFound."""
+
+    def __init__(
+        self,
+        drivers: Mapping[RunKey, Driver],
+        find: Callable[[RunKey], Awaitable[Run]],
+        journal: Journal,
+        clock: Clock,
+    ) -> None:
+        self._drivers = drivers
+        self._find = find
+        self._journal = journal
+        self._clock = clock
+
+    async def amend(self, key: RunKey, event: XComChanged | AttemptAmended) -> None:
+        """Raises RunNotFound, JournalError."""
+        driver = self._drivers.get(key)
+        appended = driver.amend(event) if driver is not None else self.amend_ended(await self._find(key), event)
+        if appended is not None:
+            await asyncio.shield(appended)
+
+    def amend_ended(self, run: Run, event: XComChanged | AttemptAmended) -> "asyncio.Future[None] | None":
+        """Of a run without a driver: done when it is durable, None when it changes nothing."""
+        now = self._clock.now()
+        records = [command for command in run.machine.step(event, now) if isinstance(command, Record)]
+        if not records:
+            return None
+        batch = run.recorder.batch(records, now)
+
+        def committed(appended: "asyncio.Future[None]") -> None:
+            if not appended.cancelled() and appended.exception() is None:
+                run.publish(batch.records, batch.head)
+
+        appended = self._journal.append(batch)
+        appended.add_done_callback(committed)
+        return appended
