@@ -16,6 +16,7 @@ from airflow.sdk.definitions.taskgroup import MappedTaskGroup
 from airflow.sdk.definitions.xcom_arg import ConcatXComArg, MapXComArg, PlainXComArg, XComArg, ZipXComArg
 
 from dagcall.airflow_bridge import assets, notes, refusals, weights
+from dagcall.airflow_bridge.empty import is_empty
 from dagcall.airflow_bridge.settings import conf, has_custom_xcom_backend, inherits_airflow_limits
 from dagcall.airflow_bridge.tags import wishes as wishes_of
 from dagcall.model.plan import RETURN_VALUE, DagPlan, MappedGroup, Mapping, MapSource, Retry, TaskPlan, XComRef
@@ -93,7 +94,7 @@ def _compile_task(task: Operator) -> TaskPlan:
         is_setup=task.is_setup,
         is_teardown=task.is_teardown,
         on_failure_fail_dagrun=task.on_failure_fail_dagrun,
-        is_empty=_is_empty(task),
+        is_empty=is_empty(task),
         is_result=bool(task.returns_dag_result),
         can_skip_downstream=bool(task.inherits_from_skipmixin),
         reads=tuple(_reads(task)),
@@ -133,17 +134,6 @@ def _own_limit(value: int, configured: str) -> int | None:
 
 def _backoff(value: bool | float | None) -> float:
     return 2.0 if value is True else float(value or 0)
-
-
-def _is_empty(task: Operator) -> bool:
-    """As `DagRun.schedule_tis` decides which tasks need no worker (airflow/models/dagrun.py)."""
-    return bool(
-        task.inherits_from_empty_operator
-        and not task.on_execute_callback
-        and not task.on_success_callback
-        and not task.outlets
-        and not task.inlets
-    )
 
 
 def _mapped_groups(dag: DAG) -> Iterator[MappedGroup]:

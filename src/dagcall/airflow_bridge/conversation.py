@@ -68,6 +68,8 @@ class Conversation(Asker):
         """Set while the expanded arguments of a mapped task are resolved."""
         self.returned: list[Any] = []
         """The object that the task returned, while it is pushed: see `xcoms.keep_returned_value`."""
+        self.dag: Any = None
+        """The task's DAG, once it is known."""
         self.downstream: set[str] | None = None
         """The tasks directly downstream of this one, if it is mapped itself."""
         self.outgoing = Outgoing()

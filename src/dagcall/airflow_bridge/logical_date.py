@@ -23,14 +23,14 @@ NAMES = (
 HINT = "This run has no logical date: pass `logical_date` with the call to have {name}."
 
 
-def data_interval(dag: DAG, logical_date: datetime) -> tuple[datetime, datetime]:
-    """As `TriggerDAGRunPostBody.validate_context` infers it (api_fastapi/core_api/datamodels/dag_run.py)."""
+def data_interval(dag: DAG, logical_date: datetime, run_type: str, run_after: datetime) -> tuple[datetime, datetime]:
+    """As `TriggerDAGRunPostBody.validate_context` infers it (api_fastapi/core_api/datamodels/dag_run.py); of a run that a
+    task triggered as `_trigger_dag` does (api/common/trigger_dag.py), from the moment of triggering."""
     import pendulum
     from airflow.serialization.encoders import coerce_to_core_timetable
 
-    interval = coerce_to_core_timetable(dag.timetable).infer_manual_data_interval(
-        run_after=pendulum.instance(logical_date)
-    )
+    moment = run_after if run_type == "operator_triggered" else logical_date
+    interval = coerce_to_core_timetable(dag.timetable).infer_manual_data_interval(run_after=pendulum.instance(moment))
     return interval.start, interval.end
 
 

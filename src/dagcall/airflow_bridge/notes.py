@@ -10,6 +10,7 @@ from airflow.sdk.bases.operator import BaseOperator
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 
 from dagcall.airflow_bridge import assets, weights
+from dagcall.airflow_bridge.empty import is_empty
 from dagcall.airflow_bridge.features import DAG_ARGUMENTS, TASK_ARGUMENTS
 from dagcall.airflow_bridge.logical_date import names_used
 from dagcall.airflow_bridge.settings import conf
@@ -58,5 +59,5 @@ def of_dag(dag: DAG) -> Iterator[Note]:
                 yield Note(task.task_id, name, f"is not acted upon. {_TEXTS[name]}")
         if weights.is_own_rule(task):
             yield Note(task.task_id, "weight_rule", "is asked once, when the file is loaded")
-        if names := names_used(task):
+        if not is_empty(task) and (names := names_used(task)):
             yield Note(task.task_id, "logical date", _DATE.format(names=", ".join(names)))

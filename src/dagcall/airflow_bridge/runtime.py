@@ -218,6 +218,7 @@ class AirflowRuntime:
         error: BaseException | None = None
         try:
             ti = self._task_instance(start)
+            comms.dag = ti.task.dag
             comms.downstream = ti.task.downstream_task_ids if ti.task.is_mapped else None
             context = ti.get_template_context()
             state, _, error = runner.run(ti, context, log)
@@ -254,7 +255,9 @@ class AirflowRuntime:
             from dagcall.airflow_bridge.logical_date import data_interval
 
             logical_date = _moment(start.logical_date)
-            interval_start, interval_end = data_interval(self._dags[start.dag_id], logical_date)
+            interval_start, interval_end = data_interval(
+                self._dags[start.dag_id], logical_date, start.run_type, _moment(start.run_after)
+            )
         dag_run = _made(
             DagRun,
             dag_id=start.dag_id,

@@ -14,6 +14,7 @@ from airflow.sdk.execution_time import comms as sdk
 from pydantic_core import to_json
 
 from dagcall.airflow_bridge.conversation import Conversation, Handler
+from dagcall.airflow_bridge.logical_date import data_interval
 
 
 def _trigger_dag_run(talk: Conversation, msg: sdk.TriggerDagRun) -> Any:
@@ -45,7 +46,7 @@ def _dag(talk: Conversation, msg: sdk.GetDag) -> Any:
 
 
 def _dag_run(talk: Conversation, msg: sdk.GetDagRun) -> Any:
-    return sdk.DagRunResult(**_detail(_ask(talk, "dag_run", msg.dag_id, msg.run_id)))
+    return sdk.DagRunResult(**_detail(talk, _ask(talk, "dag_run", msg.dag_id, msg.run_id)))
 
 
 def _dag_run_state(talk: Conversation, msg: sdk.GetDagRunState) -> Any:
@@ -102,7 +103,7 @@ def _first_reschedule(talk: Conversation, msg: sdk.GetTaskRescheduleStartDate) -
 
 def _previous_run(talk: Conversation, msg: sdk.GetPreviousDagRun) -> Any:
     found = _ask(talk, "previous_run", msg.dag_id, msg.logical_date.timestamp(), msg.state)
-    return sdk.PreviousDagRunResult.model_validate({"dag_run": None if found is None else _detail(found)})
+    return sdk.PreviousDagRunResult.model_validate({"dag_run": None if found is None else _detail(talk, found)})
 
 
 def _previous_successful_run(talk: Conversation, msg: sdk.GetPrevSuccessfulDagRun) -> Any:
@@ -112,7 +113,7 @@ def _previous_successful_run(talk: Conversation, msg: sdk.GetPrevSuccessfulDagRu
         found = _ask(talk, "previous_run", start.dag_id, start.logical_date, "success")
     if found is None:
         return sdk.PrevSuccessfulDagRunResult()
-    run = _detail(found)
+    run = _detail(talk, found)
     names = ("data_interval_start", "data_interval_end", "start_date", "end_date")
     return sdk.PrevSuccessfulDagRunResult(**{name: run[name] for name in names})
 
@@ -157,13 +158,16 @@ def _ask(talk: Conversation, what: str, *args: Any) -> Any:
     return answer
 
 
-def _detail(answer: dict[str, Any]) -> dict[str, Any]:
-    """The fields of the Task SDK's `DagRun`. The data interval is that of a DAG without a schedule."""
+def _detail(talk: Conversation, answer: dict[str, Any]) -> dict[str, Any]:
+    """The fields of the Task SDK's `DagRun`. The data interval is known of runs of the task's own DAG only."""
     run = answer | {name: _moment(answer[name]) for name in ("logical_date", "run_after", "start_date", "end_date")}
+    interval: tuple[datetime | None, datetime | None] = (None, None)
+    if run["logical_date"] is not None and run["dag_id"] == talk.start.dag_id:
+        interval = data_interval(talk.dag, run["logical_date"], run["run_type"], run["run_after"])
     return run | {
         "conf": msgspec.json.decode(answer["conf"]),
-        "data_interval_start": run["logical_date"],
-        "data_interval_end": run["logical_date"],
+        "data_interval_start": interval[0],
+        "data_interval_end": interval[1],
         "consumed_asset_events": [],
         "partition_key": None,
     }
