@@ -19,6 +19,7 @@ from dagcall.airflow_bridge import assets, notes, refusals, weights
 from dagcall.airflow_bridge.empty import is_empty
 from dagcall.airflow_bridge.settings import conf, has_custom_xcom_backend, inherits_airflow_limits
 from dagcall.airflow_bridge.tags import wishes as wishes_of
+from dagcall.model.notice import Call
 from dagcall.model.plan import RETURN_VALUE, DagPlan, MappedGroup, Mapping, MapSource, Retry, TaskPlan, XComRef
 from dagcall.model.states import TriggerRule
 
@@ -56,6 +57,7 @@ def compile_dag(dag: DAG, *, version: str, relative_fileloc: str, unforkable: Se
         has_weights=any(weights.is_written(task) for task in dag.tasks),
         fail_fast=dag.fail_fast,
         dagrun_timeout=_seconds(dag.dagrun_timeout),
+        callbacks=tuple(name for name in (Call.DAG_SUCCESS, Call.DAG_FAILURE) if getattr(dag, name.value)),
         isolation="task" if isolated else "warm",
         coalesce=wishes.coalesce,
         cache_ttl=wishes.cache_ttl,
@@ -105,6 +107,7 @@ def _compile_task(task: Operator) -> TaskPlan:
         pool_slots=task.pool_slots,
         max_active_tis_per_dag=task.max_active_tis_per_dag,
         max_active_tis_per_dagrun=task.max_active_tis_per_dagrun,
+        callbacks=tuple(_callbacks(task)),
         task_display_name=task.task_display_name,
         inlets=assets.ports_of(task.inlets),
         outlets=assets.ports_of(task.outlets),
@@ -124,6 +127,18 @@ def _groups(task: Operator) -> Iterator[str]:
     while group is not None and group.group_id is not None:  # the DAG's own group has no id
         yield group.group_id
         group = group.parent_group
+
+
+def _callbacks(task: Operator) -> Iterator[str]:
+    """What would not be called if the task's process were gone."""
+    if task.on_failure_callback:
+        yield Call.TASK_FAILURE
+    if task.on_retry_callback:
+        yield Call.TASK_RETRY
+    if task.email and task.email_on_failure:
+        yield Call.EMAIL_FAILURE
+    if task.email and task.email_on_retry:
+        yield Call.EMAIL_RETRY
 
 
 def _own_limit(value: int, configured: str) -> int | None:

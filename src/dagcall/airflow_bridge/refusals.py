@@ -78,11 +78,6 @@ _PAST = "a call with a logical date does not wait for the run with the date befo
 
 _DAG_CHECKS: tuple[tuple[str, Callable[[DAG], bool], str], ...] = (
     (
-        "DAG callbacks",
-        lambda dag: bool(dag.on_success_callback or dag.on_failure_callback),
-        "on_success_callback and on_failure_callback of a DAG are not run yet",
-    ),
-    (
         "deadline",
         lambda dag: bool(dag.deadline),
         "deadline alerts are not supported yet; callers have `timeout=`",

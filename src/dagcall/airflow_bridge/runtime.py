@@ -10,8 +10,10 @@ import functools
 import importlib
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +23,7 @@ from dagcall.model.assets import Outlets
 from dagcall.model.events import EndKind
 from dagcall.reject import Reject
 from dagcall.workers.channel import Channel
-from dagcall.workers.frames import Ended, Loaded, ProtocolError, Start, Suspended
+from dagcall.workers.frames import Ended, Loaded, Notify, ProtocolError, Start, Suspended
 
 _PRELOADED = (
     "airflow.dag_processing.dagbag",
@@ -177,11 +179,24 @@ class AirflowRuntime:
         self._task_runner = task_runner
 
     def run(self, start: Start) -> str | None:
-        """Run one try in a context of its own, restore, and say whether the process can be used again."""
-        self._log_file.open(start.log_path)
+        return self._run_alone(start.log_path, lambda: self.run_task(start))
+
+    def notify(self, notify: Notify) -> str | None:
+        from dagcall.airflow_bridge import notices
+        from dagcall.airflow_bridge.loader import BUNDLE_NAME
+
+        start, dag = notify.start, self._dags[notify.start.dag_id]
+        make, channel = partial(self._task_instance, start), self._channel
+        assert channel is not None
+        path = notices.log_path(dag.fileloc, self._folder, BUNDLE_NAME)
+        return self._run_alone(path, lambda: notices.tell(notify, dag, make, self._task_runner, channel))
+
+    def _run_alone(self, log_path: str, work: Callable[[], None]) -> str | None:
+        """Work in a context of its own, restore, and say whether the process can be used again."""
+        self._log_file.open(log_path)
         failure: str | None = None
         try:
-            contextvars.copy_context().run(self.run_task, start)
+            contextvars.copy_context().run(work)
         except BaseException as error:
             # The runner has its own handlers; what arrives here came from callbacks or listeners, after `Ended`.
             failure = f"{type(error).__name__} escaped from callbacks"
@@ -248,7 +263,8 @@ class AirflowRuntime:
 
         from dagcall.airflow_bridge.suspension import resumed_with
 
-        task = self._pristine.task(start.dag_id, start.task_id)
+        # Of a run as such, nothing but the run is asked for.
+        task = self._pristine.task(start.dag_id, start.task_id) if start.task_id else None
         run_start = _moment(start.run_start)
         logical_date = interval_start = interval_end = None
         if start.logical_date is not None:
@@ -298,7 +314,7 @@ class AirflowRuntime:
             map_index=start.map_index,
             hostname=None,
             context_carrier=None,
-            queue=task.queue,
+            queue=task.queue if task is not None else "",
             task=task,
             bundle_instance=self._bundle,
             _ti_context_from_server=ti_context,
@@ -322,7 +338,7 @@ def _ended(start: Start, comms: Any, state: Any, error: BaseException | None) ->
     suspension: Suspended | None = None
     message = out.terminal
     outlets: Outlets | None = None
-    problem = _describe(error, start) if error is not None else out.problem
+    problem = describe(error, start) if error is not None else out.problem
     match message:
         case None:  # it never came to a terminal message
             kind = EndKind.RETRY
@@ -362,7 +378,7 @@ def _ended(start: Start, comms: Any, state: Any, error: BaseException | None) ->
     )
 
 
-def _describe(error: BaseException, start: Start) -> tuple[str, str]:
+def describe(error: BaseException, start: Start) -> tuple[str, str]:
     """Type and message: secrets masked, at most `_MESSAGE_LIMIT` characters, and always text that can be sent."""
     from airflow.sdk._shared.secrets_masker import redact
 

@@ -35,6 +35,8 @@ def for_coordinator() -> dict[str, Any]:
         "dagcall": conf.getsection("dagcall") or {},
         "load_limit": _load_limit(),
         "default_pool_slots": conf.getint("core", "default_pool_task_slot_count"),
+        "listeners": _listened_to(),
+        "callback_limit": conf.getfloat("dag_processor", "dag_file_processor_timeout"),
         "inherits_airflow_limits": inherits_airflow_limits(),
         "parallelism": conf.getint("core", "parallelism"),
         "maximum_page_limit": conf.getint("api", "maximum_page_limit"),
@@ -59,6 +61,12 @@ def _sensitive_names() -> list[str]:
         return []
     masker = _secrets_masker()
     return sorted(masker.sensitive_variables_fields)
+
+
+def _listened_to() -> list[str]:
+    from dagcall.airflow_bridge.notices import listened_to
+
+    return listened_to()
 
 
 def inherits_airflow_limits() -> bool:

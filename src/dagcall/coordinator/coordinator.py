@@ -31,6 +31,7 @@ from dagcall.coordinator.inputs import Inputs
 from dagcall.coordinator.kept import Kept, keep
 from dagcall.coordinator.limits import Limits
 from dagcall.coordinator.nested import NestedRuns
+from dagcall.coordinator.notices import LIMIT, Notices, Users
 from dagcall.coordinator.pools import Pools
 from dagcall.coordinator.recovery import rebuild
 from dagcall.coordinator.run import Run
@@ -106,6 +107,12 @@ class Coordinator:
         self._run_slots: Slots[RunKey] = Slots()
         self._limits = Limits()
         self.pools = Pools(journal.store, self._limits, self._drivers.values, self._clock.now)
+        self._notices = Notices(
+            journal,
+            workers,
+            self._clock,
+            Users(self.run, self._code_for, self._use, self._unuse),
+        )
         self._recent: OrderedDict[RunKey, Run] = OrderedDict()
         self._sharing = Sharing(journal, self.run, self._clock.now)
         self._known_plans: set[tuple[str, str]] = set()
@@ -152,7 +159,10 @@ class Coordinator:
             on_answered=self._on_answered,
             on_ended=self._on_ended,
             amend_ended=amending.amend_ended,
+            notify=self._notices.give,
+            listeners=frozenset(self.settings.get("listeners", ())),
         )
+        self._notices.begin(epoch, float(self.settings.get("callback_limit", LIMIT)), answers.answer)
 
     def _look_again(self, name: str) -> None:
         """Something that DAG files may have asked for while they were parsed is another one now."""
@@ -175,15 +185,23 @@ class Coordinator:
         await self.catalog.refresh()
         if self._settings.resume:
             await self._resume()
+            await self._notices.resume()
         self._tasks.append(asyncio.create_task(self._asset_runs.serve(), name="dagcall-asset-runs"))
 
     async def drain(self, limit: float) -> None:
-        """Take no more calls; wait at most `limit` seconds for the active runs."""
+        """Take no more calls; wait at most `limit` seconds for the active runs and their callbacks."""
         self._stopping = True
         try:
-            await asyncio.wait_for(self._idle.wait(), limit)
+            async with asyncio.timeout(limit):
+                await self._idle.wait()
+                await self._notices.wait()
         except TimeoutError:
-            log.warning("%d run(s) were not finished within the drain limit of %g s", len(self._drivers), limit)
+            log.warning(
+                "%d run(s) and %d callback(s) were not finished within the drain limit of %g s",
+                len(self._drivers),
+                self._notices.count,
+                limit,
+            )
 
     async def stop(self) -> None:
         """Stop everything; unfinished runs stay in the journal for the next start."""
@@ -193,6 +211,7 @@ class Coordinator:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._notices.stop()
         for driver in list(self._drivers.values()):
             driver.stop(ShuttingDown(dag_id=driver.run.key.dag_id, run_id=driver.run.key.run_id))
         self._drivers.clear()

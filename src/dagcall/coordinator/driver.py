@@ -27,6 +27,7 @@ from dagcall.coordinator.limits import Limits
 from dagcall.coordinator.run import Run
 from dagcall.coordinator.shipping import Shipper
 from dagcall.coordinator.starting import start_frame
+from dagcall.core import aftermath
 from dagcall.errors import DagcallError, Unavailable
 from dagcall.journal.base import Journal
 from dagcall.model.assets import AssetChanges, merged
@@ -55,6 +56,8 @@ from dagcall.model.events import (
     RunAccepted,
     XComChanged,
 )
+from dagcall.model.ids import TaskKey
+from dagcall.model.notice import Notice
 from dagcall.model.records import Batch
 from dagcall.model.states import TaskState
 from dagcall.workers.base import Code, Workers
@@ -78,6 +81,9 @@ class Surroundings:
     on_published: Callable[[Run], None]
     on_answered: Callable[[Run], None]
     on_ended: "Callable[[Run, Driver], None]"
+    notify: Callable[[Run, Code, Notice], None]
+    listeners: frozenset[str] = frozenset()
+    """The hooks of runs and lost tasks that some listener implements."""
     amend_ended: "Callable[[Run, AttemptAmended], object]" = lambda run, event: None
     """Take in what an attempt adds after its run's end."""
 
@@ -96,6 +102,8 @@ class Driver:
         self._stepping = False
         self._attempts: dict[int, Attempt] = {}
         self._awaited: dict[int, Awaited] = {}
+        self._lost: dict[int, TaskKey] = {}
+        """Attempts whose process is gone, until that was stepped through."""
         self._timers: set[asyncio.TimerHandle] = set()
         self._accepted = run.head.last_record > 0
         self._durability = "process"
@@ -157,6 +165,7 @@ class Driver:
         for attempt, epoch, key, started in machine.open_attempts():
             if started:
                 error = ErrorInfo("WorkerLost", "the server was restarted while the task ran")
+                self._lost[attempt] = key
                 self.feed(AttemptEnded(attempt, epoch or 0, EndKind.LOST, error=error))
             else:
                 start, instance = machine.start_of(attempt), machine.instance(key)
@@ -176,6 +185,8 @@ class Driver:
 
     def attempt_ended(self, attempt: Attempt, event: AttemptEnded) -> None:
         self._forget(attempt.command.attempt)
+        if event.kind is EndKind.LOST:
+            self._lost[event.attempt] = TaskKey(attempt.command.task_id, attempt.command.map_index)
         if event.suspension is not None:
             self._around.limits.suspend(self.run.plan, self.run.key, attempt.command, event.kind)
         self.feed(event)
@@ -218,7 +229,7 @@ class Driver:
         """Step through all waiting events, then append what they gave as one batch."""
         now = self._around.clock.now()
         records: list[Record] = []
-        acts: list[Command | Attempt] = []
+        acts: list[Command | Attempt | Notice] = []
         self._stepping = True
         others: list[Attempt] = []
         while self._events or self._admit(others):
@@ -226,6 +237,8 @@ class Driver:
             if isinstance(event, Resumed):
                 self._around.limits.resume(self.run.key, event.attempt)
             commands = self.run.machine.step(event, now)
+            if self._lost and isinstance(event, AttemptEnded):
+                self._tell_loss(event, bool(commands), acts)
             if isinstance(event, AttemptStarted) and event.attempt in self._attempts:
                 acts.append(self._attempts[event.attempt])
             for command in commands:
@@ -241,8 +254,11 @@ class Driver:
                             self.run.key, command.task_id, command.map_index, command.outlets, now
                         )
                         self._asset_changes.append(changes)
-                    case StopAttempt() | Await() | StopAwait() | Answer() | EndRun():
+                    case StopAttempt() | Await() | StopAwait() | Answer():
                         acts.append(command)
+                    case EndRun():
+                        notice = aftermath.of_end(self.run.machine, event, self._around.listeners)
+                        acts += [command] if notice is None else [notice, command]
                     case _:
                         assert_never(command)
         self._stepping = False
@@ -256,7 +272,16 @@ class Driver:
             attempt.owner.attempt_admitted(attempt)
         return appended
 
-    def _committed(self, batch: Batch, acts: list[Command | Attempt], appended: "asyncio.Future[None]") -> None:
+    def _tell_loss(self, event: AttemptEnded, applied: bool, acts: list[Command | Attempt | Notice]) -> None:
+        key = self._lost.pop(event.attempt, None)
+        instance = None if key is None or not applied else self.run.machine.instance(key)
+        if instance is not None:
+            notice = aftermath.of_loss(self.run.machine, instance, event.error, self._around.listeners)
+            acts += [] if notice is None else [notice]
+
+    def _committed(
+        self, batch: Batch, acts: list[Command | Attempt | Notice], appended: "asyncio.Future[None]"
+    ) -> None:
         if appended.cancelled() or appended.exception() is not None:
             error = None if appended.cancelled() else appended.exception()
             self.stop(Unavailable(f"the journal could not keep the run: {error}", dag_id=self.run.key.dag_id))
@@ -284,6 +309,8 @@ class Driver:
                 case Answer():
                     self.run.answer(act.outcome, self._around.clock.now())
                     self._around.on_answered(self.run)
+                case Notice():
+                    self._around.notify(self.run, self.code, act)
                 case EndRun():
                     self._end()
                 case _:
@@ -344,6 +371,9 @@ class Driver:
         run = self.run
         if run.first_start is None:
             run.first_start = self._around.clock.now()
+            notice = aftermath.of_start(run.machine, self._around.listeners)
+            if notice is not None:
+                self._around.notify(run, self.code, notice)
         task = attempt.task
         log_path = self._around.log_path(run, command)
         xcoms = self._shipper.xcoms_for(task, command.map_index)

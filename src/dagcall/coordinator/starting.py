@@ -7,7 +7,8 @@ from dagcall.workers.frames import Continues, Shipped, Start
 
 
 def start_frame(run: Run, command: StartAttempt | Await, epoch: int, log_path: str, xcoms: list[Shipped]) -> Start:
-    """`command`: the attempt to start, or the one whose try is waited for."""
+    """`command`: the attempt to start, or the one whose try is waited for; of no task: the run as such."""
+    task = run.plan.by_id.get(command.task_id)
     machine, accepted = run.machine, run.machine.accepted
     continues: Continuation | None = None
     first_attempt = command.attempt
@@ -24,7 +25,7 @@ def start_frame(run: Run, command: StartAttempt | Await, epoch: int, log_path: s
         task_id=command.task_id,
         map_index=command.map_index,
         try_number=command.try_number,
-        max_tries=run.plan.by_id[command.task_id].retry.retries,
+        max_tries=0 if task is None else task.retry.retries,
         ti_id=str(attempt_uuid(run.key, first_attempt)),
         conf=accepted.conf,
         run_type=accepted.run_type,

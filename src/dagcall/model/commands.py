@@ -19,7 +19,8 @@ class Record:
     `accepted` {dag_id, run_id, params}, `task` {task_id, map_index, state, try_number[, error]},
     `xcom` {task_id, map_index, set, deleted}, the keys that were changed other than by the attempt itself,
     `cancel` {by, reason}, `result` {tasks}, `failure` {outcome, failed_task, map_index, try_number, error, cause},
-    `end` {state}. `event` is the input that caused this step; it rides on the step's first record (and on no
+    `end` {state}; and by the coordinator, also after the end, `callback` {calls, state[, task_id, map_index, error]}.
+    `event` is the input that caused this step; it rides on the step's first record (and on no
     other), so that replaying the records' events through `step` gives the same machine.
     """
 

@@ -113,6 +113,8 @@ class TaskPlan:
     pool_slots: int = 1
     max_active_tis_per_dag: int | None = None
     max_active_tis_per_dagrun: int | None = None
+    callbacks: tuple[str, ...] = ()
+    """What to call when its process is gone: names of `notice.Call`. Otherwise the task's process does it itself."""
     task_display_name: str = ""
     inlets: tuple[AssetRef, ...] = ()
     outlets: tuple[AssetRef, ...] = ()
@@ -185,6 +187,8 @@ class DagPlan:
     """The author wrote a priority weight, or a weight rule, for some task."""
     fail_fast: bool = False
     dagrun_timeout: float | None = None
+    callbacks: tuple[str, ...] = ()
+    """What to call when a run has ended: names of `notice.Call`."""
     isolation: Literal["warm", "task"] = "warm"
     coalesce: bool = False
     """Identical calls in flight share one run."""

@@ -78,7 +78,7 @@ SCHEMAS: dict[str, Any] = {
         id=_INTEGER,
         event={
             "type": "string",
-            "enum": ["accepted", "task", "chunk", "rollback", "xcom", "cancel", "result", "failure", "end"],
+            "enum": ["accepted", "task", "chunk", "rollback", "callback", "xcom", "cancel", "result", "failure", "end"],
         },
         time={"type": "string", "format": "date-time"},
         data={},

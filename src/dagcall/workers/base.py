@@ -13,7 +13,7 @@ from typing import Protocol
 
 from dagcall.model.ids import RunKey
 from dagcall.model.plan import DagPlan
-from dagcall.workers.frames import Amended, Ask, Dependency, Ended, Pushed, Start
+from dagcall.workers.frames import Amended, Ask, Dependency, Ended, Notify, Pushed, Start
 
 
 class Code(Protocol):
@@ -41,7 +41,7 @@ class Lease(Protocol):
     @property
     def pid(self) -> int: ...
 
-    def start(self, start: Start, hard_limit: float | None) -> None:
+    def start(self, start: Start | Notify, hard_limit: float | None) -> None:
         """Run it. `hard_limit`: seconds after which the process is ended, whatever it does."""
 
     def reply(self, number: int, value: object, error: str | None) -> None:
@@ -102,4 +102,9 @@ class Workers(Protocol):
 
     def submit(self, job: Job) -> None: ...
     def withdraw(self, job: Job) -> None: ...
+    def submit_aside(self, job: Job) -> None:
+        """A job that no caller waits for: it has a process beside those of `submit`, one for each version of a file,
+        and waits there for its turn. It cannot be withdrawn; stop its lease."""
+        ...
+
     def statistics(self) -> dict[str, int]: ...

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from dagcall.workers import processes
 from dagcall.workers.channel import Channel, ConnectionLost
-from dagcall.workers.frames import Idle, Start
+from dagcall.workers.frames import Idle, Notify, Start
 from dagcall.workers.runtime import TaskRuntime
 
 LOST_CONNECTION = 71
@@ -32,11 +32,11 @@ def serve(channel: Channel, runtime: TaskRuntime) -> None:
             message = channel.receive()
         except ConnectionLost:
             break
-        if not isinstance(message, Start):
+        if not isinstance(message, Start | Notify):
             continue
         try:
             begun, wanted = time.monotonic(), processes.cpu_wanted()
-            retire = runtime.run(message)
+            retire = runtime.run(message) if isinstance(message, Start) else runtime.notify(message)
             wanting = processes.cpu_wanted() - wanted
             channel.send(Idle(message.attempt, message.epoch, retire, time.monotonic() - begun, wanting))
         except ConnectionLost:

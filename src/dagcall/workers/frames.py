@@ -7,7 +7,7 @@ coordinator and says `Hello` first; a wrong token or protocol version ends the c
     root zygote   Hello, Ready                 <- ListFiles, ForkLoader, ForkZygote  -> Files, Exited
     loader        Hello, Ask*, Loaded, (ends)  <- Reply*
     file zygote   Hello, Ask*, Loaded          <- Reply*, ForkWorker              -> Exited
-    worker        Hello                        <- Start, Reply                    -> Pushed*, Ask*, Ended, Ask*, Amended?, Idle
+    worker        Hello                        <- Start, Notify, Reply            -> Pushed*, Ask*, Ended, Ask*, Amended?, Idle
 
 The workers of a file that must not be forked say `Hello, Loaded` as a file zygote does, then they are workers.
 
@@ -182,6 +182,22 @@ class Start(Frame, frozen=True, array_like=True, tag=True):
     """How many instances the task has: what an instance in a mapped task group asks before it reads its upstreams."""
 
 
+class Notify(Frame, frozen=True, array_like=True, tag=True):
+    """Make the calls of a `model.notice.Notice`: owed an `Ended` (success, or failed with what the first one raised)
+    and an `Idle`, as for a `Start`. `start` says whose run it is, and with a task id whose task instance."""
+
+    attempt: int
+    epoch: int
+    start: Start
+    calls: list[str]
+    reason: str
+    run_state: str
+    run_end: float | None
+    state: str
+    start_date: float | None
+    end_date: float | None
+
+
 class Pushed(Frame, frozen=True, array_like=True, tag=True):
     """An XCom pushed by running code: visible to others at once, recorded with the attempt's end."""
 
@@ -252,7 +268,7 @@ class Reply(Frame, frozen=True, array_like=True, tag=True):
 
 
 FromProcess = Hello | Ready | Files | Exited | Loaded | Pushed | Ended | Amended | Idle | Ask
-ToProcess = ListFiles | ForkLoader | ForkZygote | ForkWorker | Start | Reply
+ToProcess = ListFiles | ForkLoader | ForkZygote | ForkWorker | Start | Notify | Reply
 
 _encoder = msgspec.msgpack.Encoder()
 _from_process: msgspec.msgpack.Decoder[FromProcess] = msgspec.msgpack.Decoder(FromProcess)

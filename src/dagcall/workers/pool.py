@@ -25,6 +25,7 @@ from functools import cached_property
 from dagcall.errors import Unavailable
 from dagcall.model.plan import DagPlan
 from dagcall.workers import processes
+from dagcall.workers.aside import SideLane
 from dagcall.workers.base import Code, Job
 from dagcall.workers.connection import Connection
 from dagcall.workers.demand import CpuDemand
@@ -53,6 +54,7 @@ class LoadedCode:
     idle: list[Worker] = field(default_factory=list)
     waiting: list[tuple[tuple[float, ...], int, float, Job]] = field(default_factory=list)
     withdrawn: set[int] = field(default_factory=set)
+    aside: SideLane | None = None
     demand: CpuDemand = field(default_factory=lambda: CpuDemand(len(os.sched_getaffinity(0))))
     starting: int = 0
     failures: int = 0
@@ -189,6 +191,15 @@ class WorkerPool:
         entry = self._jobs.pop(id(job), None)
         if entry is not None:
             entry[1].withdrawn.add(entry[0])
+
+    def submit_aside(self, job: Job) -> None:
+        code = job.code
+        assert isinstance(code, LoadedCode)
+        self._remember(code)
+        code.last_used = asyncio.get_running_loop().time()
+        if code.aside is None:
+            code.aside = SideLane(self._fleet, lambda: self._zygote_of(code), lambda: self._end_if_done(code))
+        code.aside.submit(job)
 
     def statistics(self) -> dict[str, int]:
         workers = [worker for code in self._codes for worker in code.workers.values()]
@@ -380,6 +391,16 @@ class WorkerPool:
             return
         code.opening = asyncio.get_running_loop().create_task(self._reopen_or_fail(code))
 
+    async def _zygote_of(self, code: LoadedCode) -> FileZygote:
+        """Raises Unavailable."""
+        if code.zygote is None:
+            self._reopen(code)
+            assert code.opening is not None
+            await asyncio.shield(code.opening)
+        if code.zygote is None:
+            raise Unavailable("this version of the DAG file cannot be had any more")
+        return code.zygote
+
     async def _reopen_or_fail(self, code: LoadedCode) -> LoadedCode:
         try:
             zygote = await self._fleet.open_zygote(code.path, alone=bool(code.loaded.unforkable))
@@ -411,6 +432,9 @@ class WorkerPool:
             return
         if len(code.idle) < len(code.workers):
             return
+        if code.aside is not None and not code.aside.is_quiet:
+            code.aside.end()
+            return
         for worker in list(code.idle):
             self._end_worker(worker)
         if code.zygote is not None and not code.workers:
@@ -428,6 +452,7 @@ class WorkerPool:
                     if now - worker.idle_since > self._settings.idle_worker_seconds:
                         self._end_worker(worker)
                 is_unused = not code.workers and not code.waiting and not code.starting
+                is_unused &= code.aside is None or code.aside.is_quiet
                 if is_unused and code.zygote is not None and now - code.last_used > self._settings.idle_zygote_seconds:
                     with contextlib.suppress(ValueError):
                         self._codes.remove(code)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from dagcall.workers.channel import Channel
-from dagcall.workers.frames import Loaded, Start
+from dagcall.workers.frames import Loaded, Notify, Start
 
 
 class TaskRuntime(Protocol):
@@ -34,6 +34,9 @@ class TaskRuntime(Protocol):
 
         Returns why this process must not run another task, or None.
         """
+
+    def notify(self, notify: Notify) -> str | None:
+        """Make the calls of a notice, send `Ended`, restore the process. Returns like `run`."""
 
 
 def load_runtime(name: str) -> TaskRuntime:

@@ -17,7 +17,7 @@ from dagcall.workers import processes
 from dagcall.workers.base import Job
 from dagcall.workers.child import LOST_CONNECTION
 from dagcall.workers.connection import Connection
-from dagcall.workers.frames import Amended, Ask, Ended, FromProcess, Idle, Pushed, Reply, Start
+from dagcall.workers.frames import Amended, Ask, Ended, FromProcess, Idle, Notify, Pushed, Reply, Start
 
 STOP_GRACE = 2.0
 """Seconds between SIGTERM and SIGKILL. Airflow's supervisor waits 5; a caller is waiting here."""
@@ -85,7 +85,7 @@ class Worker:
         self._job = job
         job.leased(self)
 
-    def start(self, start: Start, hard_limit: float | None) -> None:
+    def start(self, start: Start | Notify, hard_limit: float | None) -> None:
         if self.state is not State.LEASED:
             return
         self.state = State.BUSY

@@ -29,6 +29,7 @@ from dagcall.workers.frames import (
     ForkWorker,
     ForkZygote,
     ListFiles,
+    Notify,
     Ready,
     Reply,
     Start,
@@ -104,7 +105,7 @@ class Zygote:
                         self._fork(message.ident, partial(self._serve_file, message.ident, message.path, message.alone))
                     case ForkWorker():
                         self._fork(message.ident, partial(self._become_worker, message.ident))
-                    case Start() | Reply():
+                    case Start() | Notify() | Reply():
                         raise ConnectionLost("a zygote was sent a worker's message")
                     case _:
                         assert_never(message)

@@ -30,7 +30,6 @@ REFUSED = {
         "t",
         "deferrable",
     ),
-    "dag_callback": ("dag.on_failure_callback = print\nB(task_id='t', bash_command='true')", None, "DAG callbacks"),
 }
 
 FINE = {
@@ -54,6 +53,7 @@ FINE = {
         "LatestOnlyOperator(task_id='t')"
     ),
     "task_callbacks": "B(task_id='t', bash_command='true', on_failure_callback=print, on_success_callback=print)",
+    "dag_callback": "dag.on_failure_callback = print\nB(task_id='t', bash_command='true')",
     "group": "with TaskGroup('g'):\n    EmptyOperator(task_id='t')",
     "mapped_group": "@task_group\ndef group(n):\n    B(task_id='t', bash_command=n)\ngroup.expand(n=['true'])",
     "sensor": "from airflow.providers.standard.sensors.bash import BashSensor\n"

@@ -122,6 +122,7 @@ class Server:
             on_published=lambda run: None,
             on_answered=lambda run: None,
             on_ended=self.ended,
+            notify=lambda run, code, notice: None,
         )
         self.limits.set(self.pools, None, ())
         return self

@@ -37,12 +37,8 @@ DAG_ARGUMENTS: tuple[Feature, ...] = (
     runs("dagrun_timeout", "Callers have `timeout=` besides."),
     runs("deadline", refused_as=("deadline",)),
     runs("fail_fast"),
-    runs(
-        "on_success_callback", "Run in a worker process, after the caller was answered.", refused_as=("DAG callbacks",)
-    ),
-    runs(
-        "on_failure_callback", "Run in a worker process, after the caller was answered.", refused_as=("DAG callbacks",)
-    ),
+    runs("on_success_callback", "Run in a worker process, after the caller was answered."),
+    runs("on_failure_callback", "Run in a worker process, after the caller was answered."),
     ignored("sla_miss_callback", "Airflow itself has removed it."),
     runs("allowed_run_types", refused_partly=("allowed_run_types",)),
     runs("doc_md", _SHOWN),

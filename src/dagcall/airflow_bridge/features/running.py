@@ -60,17 +60,28 @@ DATA: tuple[Feature, ...] = (
 
 CONCURRENCY: tuple[Feature, ...] = (
     runs("pools", "Listed, made and changed at `/api/v2/pools`."),
-    differs("[core] parallelism", "Not read: `dagcall serve --workers` is the most tasks at once."),
+    differs(
+        "[core] parallelism",
+        "`dagcall serve --workers` is the most tasks at once. Binds only with `[dagcall] inherit_airflow_limits`.",
+    ),
     runs("priority weights"),
     ignored("queues", "One set of workers serves all."),
 )
 
 AROUND: tuple[Feature, ...] = (
     runs("task callbacks and notifiers", "In the worker, after the caller was answered."),
-    runs("DAG callbacks", refused_as=("DAG callbacks",)),
+    runs(
+        "DAG callbacks",
+        "In a process of the DAG file beside its workers, after the caller was answered; at least once. Logged where "
+        "Airflow's DAG processor logs, with its time limit.",
+    ),
     runs("e-mail on failure and retry"),
     runs("listeners of task instances"),
-    runs("listeners of DAG runs and assets"),
+    differs(
+        "listeners of DAG runs",
+        "In a process of the DAG file, at least once. `dag_run` is the Task SDK's, not an object of the database.",
+    ),
+    ignored("listeners of assets and import errors", "Nobody calls them."),
     runs("plugins: macros, timetables, priority weight strategies, listeners, operator links"),
     ignored("plugins: web views, FastAPI apps, menus", "Dagcall has its own server."),
     runs("cluster policies, airflow_local_settings", "When DAG files are parsed."),
