@@ -2,9 +2,9 @@
 
 Undone: environment, time zone, locale, working directory, umask, signal handlers, mask and timers, resource limits, CPU
 affinity, `sys.path` and its finders, `sys.argv`, standard streams, hooks and tracing, settings of the interpreter,
-warning filters, the socket module's timeout, the root logger; contextvars (each task runs in a copy of the context);
-and everything reachable from operators and DAGs, because each task works on copies (`Pristine`). Not undone, as in
-any warm process or serverless container: globals of modules.
+warning filters, the socket module's timeout, the root logger, what is masked in logs; contextvars (each task
+runs in a copy of the context); and everything reachable from operators and DAGs, because each task works on copies
+(`Pristine`). Not undone, as in any warm process or serverless container: globals of modules.
 
 What cannot be undone (threads, child processes, descriptors left open, limits and priority lowered for good) makes the
 process unfit: `Baseline.unfit` says so and the worker is retired. Threads that native libraries start for themselves
@@ -54,6 +54,14 @@ _NOT_COPIED = frozenset(
 )  # fmt: skip
 
 
+def _maskers() -> tuple[Any, Any]:
+    """Airflow has two: the Task SDK's, and one for code that imports it from Airflow itself."""
+    from airflow._shared.secrets_masker import _secrets_masker as of_core
+    from airflow.sdk._shared.secrets_masker import _secrets_masker as of_sdk
+
+    return of_core(), of_sdk()
+
+
 class Baseline:
     """The state of a process before a task ran in it. Made in the process that workers are forked from."""
 
@@ -82,6 +90,7 @@ class Baseline:
         self._socket_timeout = socket.getdefaulttimeout()
         self._decimal = decimal.getcontext().copy()
         decimal.setcontext(self._decimal.copy())
+        self._masks = [(masker, set(masker.patterns), masker.replacer) for masker in _maskers()]
         self._hooks = (sys.excepthook, sys.displayhook, sys.unraisablehook, threading.excepthook)
         self._threads = self._native_threads = 0
         self._descriptors: frozenset[str] = frozenset()
@@ -105,6 +114,7 @@ class Baseline:
         self._restore_limits()
         self._restore_interpreter()
         self._restore_logging()
+        self._restore_masks()
         _AssetRefResolutionMixin._asset_ref_cache.clear()  # an asset that `Asset.ref` stands for may change
 
     def _restore_signals(self) -> None:
@@ -166,6 +176,12 @@ class Baseline:
             root.handlers[:] = handlers
         if root.manager.disable != disabled:
             root.manager.disable = disabled
+
+    def _restore_masks(self) -> None:
+        """What one task had masked is no secret of the next one, whose log it would make unreadable."""
+        for masker, patterns, replacer in self._masks:
+            if masker.patterns != patterns:
+                masker.patterns, masker.replacer = set(patterns), replacer
 
     def unfit(self) -> str | None:
         """Why this process must not run another task, or None."""

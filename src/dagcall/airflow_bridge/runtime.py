@@ -40,6 +40,7 @@ _PRELOADED = (
     "dagcall.airflow_bridge.forking",
     "dagcall.airflow_bridge.loader",
     "dagcall.airflow_bridge.restore",
+    "dagcall.airflow_bridge.supervisor_socket",
     "dagcall.airflow_bridge.suspension",
     "dagcall.airflow_bridge.unmapping",
 )
@@ -150,7 +151,7 @@ class AirflowRuntime:
         import faulthandler
         import signal
 
-        from dagcall.airflow_bridge import tasklog
+        from dagcall.airflow_bridge import supervisor_socket, tasklog
         from dagcall.airflow_bridge.restore import Baseline
 
         sys.excepthook = sys.__excepthook__
@@ -158,6 +159,7 @@ class AirflowRuntime:
         signal.signal(signal.SIGSEGV, signal.SIG_DFL)
         faulthandler.enable(file=2)
         self._log_file = tasklog.configure()
+        supervisor_socket.install(self._log_file.write)
         self._stdout, self._stderr = tasklog.streams()
         self._warm_up()  # again: this time its log records are written, if into nothing
         self.keep(dags)
