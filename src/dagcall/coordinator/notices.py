@@ -124,13 +124,17 @@ class Notices:
 
     async def _keep_and_tell(self, key: str, run: Run, code: Code, notice: Notice) -> None:
         value = msgspec.json.encode(Stored(run.key, notice))
-        await self._journal.store.write(Put(KIND, key, value, self._clock.now()))
+        try:
+            await self._journal.store.write(Put(KIND, key, value, self._clock.now()))
+        except BaseException:
+            self._users.unuse(code)
+            raise
         await self._tell(key, run, code, notice)
 
     async def _tell(self, key: str, run: Run, code: Code, notice: Notice) -> None:
         self._numbers += 1
-        job = NoticeJob(run, code, notice, self._frame(run, notice, self._numbers), self._answer, self._limit)
         try:
+            job = NoticeJob(run, code, notice, self._frame(run, notice, self._numbers), self._answer, self._limit)
             self._workers.submit_aside(job)
             error = await job.ended_with
         finally:

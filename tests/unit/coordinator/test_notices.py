@@ -136,6 +136,20 @@ async def test_it_is_kept_told_recorded_and_forgotten() -> None:
 
 
 @in_loop
+async def test_one_that_is_about_no_task_is_told_of_the_run_as_such() -> None:
+    server = await Server(MemoryStorage()).start()
+    notice = Notice((Call.RUN_RUNNING,), "started", "running")
+    server.notices.give(await server.ended_run(), server, notice)  # type: ignore[arg-type]
+    await settle()
+    frame = server.leases[0].frame
+    assert frame is not None
+    assert (frame.start.task_id, frame.start.run_id, frame.run_state) == ("", "r", "running")
+    server.end()
+    await server.notices.wait()
+    assert await server.callbacks() == [{"calls": ["on_dag_run_running"], "state": "success"}]
+
+
+@in_loop
 async def test_one_that_fails_is_recorded_with_its_error_and_not_repeated() -> None:
     server = await Server(MemoryStorage()).start()
     server.notices.give(await server.ended_run(), server, NOTICE)  # type: ignore[arg-type]
