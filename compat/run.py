@@ -1,6 +1,6 @@
 """`make compat`: every example DAG of the installed Airflow and its standard provider, here and under stock Airflow.
 
-    python compat/run.py [--only TEXT] [--jobs N] [--keep FOLDER] [--no-page]
+    python compat/run.py [--only TEXT] [--jobs N] [--keep FOLDER] [--stock FOLDER] [--no-page]
 
 Both sides get the same files, plugins and settings, no network (a proxy that does not answer) and the same chance
 (`chance/sitecustomize.py`). Each DAG is triggered by hand twice, without a logical date and with one, and must come to
@@ -49,13 +49,13 @@ def main() -> int:
     folder = Path(arguments.keep or tempfile.mkdtemp(prefix="dagcall-compat-"))
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        return compare(folder, arguments.only, arguments.jobs, not arguments.no_page)
+        return compare(folder, arguments)
     finally:
         if not arguments.keep:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def compare(folder: Path, only: str, jobs: int, is_page_wanted: bool) -> int:
+def compare(folder: Path, arguments: argparse.Namespace) -> int:
     os.environ.update(_environment(folder))
     dags = folder / "dags"
     _copy_examples(dags)
@@ -67,12 +67,12 @@ def compare(folder: Path, only: str, jobs: int, is_page_wanted: bool) -> int:
     from dagcall.check import check_folder
 
     files = {row.dag_id: row.file for row in check_folder(str(dags)) if row.dag_id}
-    wanted = sorted(dag_id for dag_id in files if only in dag_id)
+    wanted = sorted(dag_id for dag_id in files if arguments.only in dag_id)
     date = datetime.now(UTC).replace(microsecond=0).isoformat()
     runs = [(dag_id, moment) for dag_id in wanted for moment in (None, date)]
-    ours = here.run_all(str(dags), runs, SECONDS, jobs)
+    ours = here.run_all(str(dags), runs, SECONDS, arguments.jobs)
     (folder / "here.json").write_text(json.dumps(ours))
-    stock = _run_under_stock(folder, runs, jobs)
+    stock = _known(Path(arguments.stock), runs) if arguments.stock else _run_under_stock(folder, runs, arguments.jobs)
     rows = [
         report.Row(dag_id, files[dag_id], (stock[2 * i], stock[2 * i + 1]), (ours[2 * i], ours[2 * i + 1]))
         for i, dag_id in enumerate(wanted)
@@ -82,7 +82,7 @@ def compare(folder: Path, only: str, jobs: int, is_page_wanted: bool) -> int:
             if verdict is report.Verdict.DIFFERS:
                 print(f"{row.dag_id} differs: {report.differences(one, other)} {other.get('error', '')}")
     print(report.figures(rows))
-    if is_page_wanted:
+    if not arguments.no_page:
         PAGE.write_text(
             TEMPLATE.format(
                 airflow=version("apache-airflow"),
@@ -106,6 +106,14 @@ def _run_under_stock(folder: Path, runs: list[tuple[str, str | None]], jobs: int
     subprocess.run([sys.executable, HERE / "under_stock.py", order, results], env=environment, check=True)
     found: list[dict[str, object]] = json.loads(results.read_text())
     return found
+
+
+def _known(folder: Path, runs: list[tuple[str, str | None]]) -> list[dict[str, object]]:
+    """What an earlier comparison found under stock Airflow, kept with `--keep`. Its logical date was another one."""
+    order = json.loads((folder / "order.json").read_text())["runs"]
+    results = json.loads((folder / "stock.json").read_text())
+    found = {(dag_id, bool(date)): result for (dag_id, date), result in zip(order, results, strict=True)}
+    return [found[dag_id, bool(date)] for dag_id, date in runs]
 
 
 def _environment(folder: Path) -> dict[str, str]:
@@ -138,6 +146,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", default="", metavar="TEXT", help="DAGs whose id contains it; writes no page")
     parser.add_argument("--jobs", type=int, default=2, help="runs at once (default 2)")
     parser.add_argument("--keep", metavar="FOLDER", help="leave logs and databases there")
+    parser.add_argument("--stock", metavar="FOLDER", help="take stock Airflow's side from a folder kept before")
     parser.add_argument("--no-page", action="store_true", help="only tell, write no page")
     arguments = parser.parse_args()
     arguments.no_page |= bool(arguments.only)

@@ -28,7 +28,7 @@ Operator = BaseOperator | MappedOperator
 
 def compile_dag(dag: DAG, *, version: str, relative_fileloc: str, unforkable: Sequence[str] = ()) -> DagPlan:
     """Everything a run needs to know of `dag`, features that are refused included. `unforkable`: of its file."""
-    tasks = tuple(_compile_task(task) for task in dag.topological_sort())
+    tasks = tuple(_compile_task(task, dag.catchup) for task in dag.topological_sort())
     tags = tuple(sorted(str(tag) for tag in dag.tags))
     declared, aliases = assets.declarations_of(dag)
     wishes = wishes_of(tags)
@@ -62,11 +62,11 @@ def compile_dag(dag: DAG, *, version: str, relative_fileloc: str, unforkable: Se
         coalesce=wishes.coalesce,
         cache_ttl=wishes.cache_ttl,
         shares_with_everyone=wishes.shares_with_everyone,
+        most_workers=wishes.most_workers,
         start_date=_timestamp(dag.start_date),
         end_date=_timestamp(dag.end_date),
         has_custom_xcom_backend=has_custom_xcom_backend(),
         refusals=tuple(refusals.of_dag(dag)),
-        dated_refusals=tuple(refusals.of_dated_call(dag)),
         notes=tuple(notes.of_dag(dag)),
         warnings=tuple(notes.NOT_FORKED.format(cause=cause) for cause in unforkable),
     )
@@ -77,7 +77,7 @@ def _run_types(dag: DAG) -> tuple[str, ...] | None:
     return None if allowed is None else tuple(sorted(str(getattr(one, "value", one)) for one in allowed))
 
 
-def _compile_task(task: Operator) -> TaskPlan:
+def _compile_task(task: Operator, catchup: bool) -> TaskPlan:
     return TaskPlan(
         task_id=task.task_id,
         operator=task.task_type,
@@ -96,6 +96,9 @@ def _compile_task(task: Operator) -> TaskPlan:
         is_setup=task.is_setup,
         is_teardown=task.is_teardown,
         on_failure_fail_dagrun=task.on_failure_fail_dagrun,
+        # With catch-up, Airflow asks the schedule's runs only, and there are none.
+        depends_on_past=task.depends_on_past and not catchup,
+        wait_for_downstream=task.wait_for_downstream,
         is_empty=is_empty(task),
         is_result=bool(task.returns_dag_result),
         can_skip_downstream=bool(task.inherits_from_skipmixin),

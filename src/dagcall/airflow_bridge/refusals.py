@@ -30,14 +30,6 @@ def of_dag(dag: DAG) -> Iterator[Refusal]:
         yield from _of_task(task)
 
 
-def of_dated_call(dag: DAG) -> Iterator[Refusal]:
-    """What stands in the way of a call with a logical date only. Without one, Airflow's `PrevDagrunDep` finds no earlier
-    run, as for a DAG's first."""
-    for task in dag.tasks:
-        if _attribute(task, "depends_on_past") or _attribute(task, "wait_for_downstream"):
-            yield Refusal(task.task_id, "depends_on_past", _PAST)
-
-
 def reasons() -> dict[str, str]:
     """Every feature that is refused, and why."""
     checks = (*_DAG_CHECKS, *_TASK_CHECKS)
@@ -73,8 +65,6 @@ def _waits_for_runs(task: Operator) -> bool:
     operator_class = task.operator_class if isinstance(task, MappedOperator) else type(task)
     return any(parent.__name__ in ("ExternalTaskSensor", "TriggerDagRunOperator") for parent in operator_class.__mro__)
 
-
-_PAST = "a call with a logical date does not wait for the run with the date before it; call without a logical date"
 
 _DAG_CHECKS: tuple[tuple[str, Callable[[DAG], bool], str], ...] = (
     (

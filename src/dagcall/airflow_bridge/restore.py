@@ -46,6 +46,8 @@ _SIGNALS = tuple(sorted(set(signal.valid_signals()) - {signal.SIGKILL, signal.SI
 _LIMITS = tuple(sorted({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")}))
 _NATIVE_THREADS = 16 + 4 * (os.cpu_count() or 1)
 """A pool has as many threads as there are CPUs; a process has a few of them."""
+_SPARE = 256
+"""Descriptors, and threads, that tasks may leave in a process that keeps them."""
 _NOT_COPIED = frozenset(
     {
         "dag", "_dag", "task_group", "_log", "_cached_logger", "upstream_task_ids", "downstream_task_ids",
@@ -65,8 +67,10 @@ def _maskers() -> tuple[Any, Any]:
 class Baseline:
     """The state of a process before a task ran in it. Made in the process that workers are forked from."""
 
-    def __init__(self, streams: tuple[Any, Any, Any]) -> None:
-        """`streams`: standard input, output and error of the tasks."""
+    def __init__(self, streams: tuple[Any, Any, Any], *, keeps_open: bool = False) -> None:
+        """`streams`: standard input, output and error of the tasks. `keeps_open`: descriptors and threads that a task
+        leaves are its file's to use again, as long as they do not become many."""
+        self._spare = _SPARE if keeps_open else 0
         self._environ = dict(os.environ._data)  # type: ignore[attr-defined]
         self._cwd = os.getcwd()
         self._umask = os.umask(0o022)
@@ -186,9 +190,9 @@ class Baseline:
     def unfit(self) -> str | None:
         """Why this process must not run another task, or None."""
         threads, native = self._count_threads()
-        if threads > self._threads:
+        if threads > self._threads + self._spare:
             return f"{threads - self._threads} thread(s) left running"
-        if native > self._native_threads + _NATIVE_THREADS:
+        if native > self._native_threads + _NATIVE_THREADS + self._spare:
             return f"{native - self._native_threads} native thread(s) left running"
         with suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
@@ -198,7 +202,7 @@ class Baseline:
         if now - self._descriptors:
             gc.collect()  # a file object in a reference cycle is not a leak yet
             now = self._list_descriptors()
-        if left := now - self._descriptors:
+        if len(left := now - self._descriptors) > self._spare:
             return f"{len(left)} descriptor(s) left open"
         if self._descriptors - now:
             return "descriptors of the worker were closed"

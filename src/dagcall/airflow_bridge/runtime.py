@@ -151,7 +151,7 @@ class AirflowRuntime:
         import faulthandler
         import signal
 
-        from dagcall.airflow_bridge import supervisor_socket, tasklog
+        from dagcall.airflow_bridge import supervisor_socket, tags, tasklog
         from dagcall.airflow_bridge.restore import Baseline
 
         sys.excepthook = sys.__excepthook__
@@ -163,7 +163,8 @@ class AirflowRuntime:
         self._stdout, self._stderr = tasklog.streams()
         self._warm_up()  # again: this time its log records are written, if into nothing
         self.keep(dags)
-        self._baseline = Baseline((sys.stdin, self._stdout, self._stderr))
+        keeps_open = any(tags.KEEP_OPEN in dag.tags for dag in dags.values())
+        self._baseline = Baseline((sys.stdin, self._stdout, self._stderr), keeps_open=keeps_open)
 
     def prepare(self, channel: Channel) -> None:
         self.connect(channel)

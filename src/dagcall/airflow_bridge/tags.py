@@ -4,7 +4,10 @@
     dagcall:coalesce         identical calls in flight share one run
     dagcall:cache=60         identical calls are answered with a run that has succeeded, for 60 s
     dagcall:share=everyone   both among all callers, not only among those of one
+    dagcall:workers=2        at most 2 workers of the file, each with its copy of what it has loaded
+    dagcall:keep-open        a worker is used again although a task left descriptors or threads in it
 
+What concerns processes holds for the whole file, whichever of its DAGs says it.
 A tag that begins with `dagcall:` and is none of these is refused: its author would miss what it asks for.
 """
 
@@ -19,6 +22,8 @@ ISOLATION = "dagcall:isolation=task"
 COALESCE = "dagcall:coalesce"
 CACHE = "dagcall:cache="
 SHARE = "dagcall:share=everyone"
+WORKERS = "dagcall:workers="
+KEEP_OPEN = "dagcall:keep-open"
 
 
 @dataclass(frozen=True)
@@ -29,23 +34,35 @@ class Wishes:
     coalesce: bool
     cache_ttl: float | None
     shares_with_everyone: bool
+    most_workers: int | None
 
 
 def wishes(tags: Iterable[str]) -> Wishes:
     tags = frozenset(tags)
     ttls = [ttl for tag in tags if tag.startswith(CACHE) and (ttl := _seconds(tag)) is not None]
-    return Wishes(ISOLATION in tags, COALESCE in tags, min(ttls, default=None), SHARE in tags)
+    workers = [count for tag in tags if tag.startswith(WORKERS) and (count := _count(tag)) is not None]
+    return Wishes(
+        ISOLATION in tags, COALESCE in tags, min(ttls, default=None), SHARE in tags, min(workers, default=None)
+    )
 
 
 def refusals(tags: Iterable[str]) -> Iterator[Refusal]:
     for tag in sorted(tags):
-        if not tag.startswith(PREFIX) or tag in (ISOLATION, COALESCE, SHARE):
+        if not tag.startswith(PREFIX) or tag in (ISOLATION, COALESCE, SHARE, KEEP_OPEN):
             continue
-        if not tag.startswith(CACHE):
-            known = f"{ISOLATION}, {COALESCE}, {CACHE}SECONDS, {SHARE}"
+        if tag.startswith(WORKERS):
+            if _count(tag) is None:
+                yield Refusal(None, f"tag {tag!r}", "it must be a whole number above 0")
+        elif not tag.startswith(CACHE):
+            known = f"{ISOLATION}, {COALESCE}, {CACHE}SECONDS, {SHARE}, {WORKERS}N, {KEEP_OPEN}"
             yield Refusal(None, f"tag {tag!r}", f"dagcall knows no such tag; it knows {known}")
         elif _seconds(tag) is None:
             yield Refusal(None, f"tag {tag!r}", "the time must be a number of seconds above 0")
+
+
+def _count(tag: str) -> int | None:
+    text = tag.removeprefix(WORKERS)
+    return int(text) if text.isascii() and text.isdecimal() and int(text) > 0 else None
 
 
 def _seconds(tag: str) -> float | None:

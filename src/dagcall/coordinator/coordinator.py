@@ -40,6 +40,7 @@ from dagcall.coordinator.run_waiter import RunWaiter
 from dagcall.coordinator.sharing import Sharing
 from dagcall.coordinator.watcher import watch
 from dagcall.coordinator.xcom_questions import XComQuestions
+from dagcall.core import past
 from dagcall.core.machine import RunMachine
 from dagcall.core.slots import Need, Slots
 from dagcall.errors import (
@@ -52,7 +53,7 @@ from dagcall.errors import (
     TaskNotFound,
     UnsupportedFeature,
 )
-from dagcall.journal.base import HeadQuery, Journal
+from dagcall.journal.base import HeadQuery, Journal, TimeRange
 from dagcall.model.commands import Await, StartAttempt
 from dagcall.model.events import CancelRequested, RunAccepted
 from dagcall.model.ids import RunKey
@@ -241,6 +242,7 @@ class Coordinator:
                     self._unuse(code)
                     code = served.code
                     self._check(request, served)
+            await self._check_past(request, served.plan)
             run, driver, event = await self._new_run(request, served)
             accepted = driver.accept(event, request.asset_changes)
         except BaseException:
@@ -299,8 +301,6 @@ class Coordinator:
     def _check(self, request: CallRequest, served: Served) -> None:
         """Everything about a call that can be refused without work."""
         _refuse_unsupported(served.plan, served.plan.refusals)
-        if request.logical_date is not None:
-            _refuse_unsupported(served.plan, served.plan.dated_refusals)
         _refuse_unsupported(served.plan, self._limits.obstacles(served.plan))
         served.params.check(request.conf)
         for task_id in request.results:
@@ -315,6 +315,19 @@ class Coordinator:
                 )
             if RunKey(request.dag_id, request.run_id) in self._drivers:
                 raise RunExists(dag_id=request.dag_id, run_id=request.run_id)
+
+    async def _check_past(self, request: CallRequest, plan: DagPlan) -> None:
+        """`depends_on_past`, which asks for the run with the next earlier logical date."""
+        if request.logical_date is None or not past.depends_on_past(plan):
+            return
+        earlier = HeadQuery(
+            dag_ids=frozenset((plan.dag_id,)),
+            logical_date=TimeRange(lt=request.logical_date),
+            order_by=("-logical_date",),
+            limit=1,
+        )
+        for head in (await self._journal.list_heads(earlier))[0]:
+            _refuse_unsupported(plan, past.unmet(plan, (await self.run(head.key)).machine))
 
     async def _new_run(self, request: CallRequest, served: Served) -> tuple[Run, Driver, RunAccepted]:
         plan = served.plan

@@ -98,6 +98,8 @@ class TaskPlan:
     is_setup: bool = False
     is_teardown: bool = False
     on_failure_fail_dagrun: bool = False
+    depends_on_past: bool = False
+    wait_for_downstream: bool = False
     is_empty: bool = False
     """An `EmptyOperator` without callbacks, inlets or outlets: succeeds without a worker, as in Airflow."""
     can_skip_downstream: bool = False
@@ -196,13 +198,13 @@ class DagPlan:
     """Seconds for which identical calls are answered with a run that has succeeded."""
     shares_with_everyone: bool = False
     """Both among all callers, not only among those of one."""
+    most_workers: int | None = None
+    """Of its file, at once."""
     start_date: float | None = None
     end_date: float | None = None
     has_custom_xcom_backend: bool = False
     """XCom values here are references made by a custom backend: opaque, never taken apart by the coordinator."""
     refusals: tuple[Refusal, ...] = ()
-    dated_refusals: tuple[Refusal, ...] = ()
-    """What stands in the way of a call with a logical date only."""
     notes: tuple[Note, ...] = ()
     warnings: tuple[str, ...] = ()
     """What makes this file slower to serve than it could be, and what causes it."""

@@ -36,8 +36,6 @@ async def describe(context: Context, request: Request, caller: Caller) -> Respon
         "doc_md": plan.doc_md,
         "version": plan.version,
         "params_schema": plan.params_schema,
-        "notes": [str(note) for note in plan.notes],
-        "warnings": plan.warnings,
         "isolation": plan.isolation,
         "coalesce": plan.coalesce,
         "cache": plan.cache_ttl,
@@ -63,6 +61,8 @@ def _summary(plan: DagPlan) -> dict[str, Any]:
         "relative_fileloc": plan.relative_fileloc,
         "href": f"/call/{quote(plan.dag_id, safe='')}",
         "features": [UnsupportedFeature(one.task_id, one.feature, one.reason) for one in plan.refusals],
+        "warnings": plan.warnings,
+        "notes": [str(note) for note in plan.notes],
     }
 
 

@@ -46,12 +46,14 @@ SCHEMAS: dict[str, Any] = {
     ),
     "Feature": _object("task_id feature reason", task_id={"type": ["string", "null"]}),
     "Callable": _object(
-        "dag_id display_name description callable result_tasks tags relative_fileloc href features",
+        "dag_id display_name description callable result_tasks tags relative_fileloc href features warnings notes",
         description={"type": ["string", "null"]},
         callable={"type": "boolean"},
         result_tasks={"type": "array", "items": _STRING},
         tags={"type": "array", "items": _STRING},
         features={"type": "array", "items": {"$ref": "#/components/schemas/Feature"}},
+        warnings={"type": "array", "items": _STRING},
+        notes={"type": "array", "items": _STRING},
     ),
     "Callables": _object(
         "dags total_entries",
@@ -68,8 +70,6 @@ SCHEMAS: dict[str, Any] = {
                 doc_md={"type": ["string", "null"]},
                 dagrun_timeout={"type": ["number", "null"]},
                 isolation=_STRING,
-                notes={"type": "array", "items": _STRING},
-                warnings={"type": "array", "items": _STRING},
             ),
         ]
     },

@@ -17,6 +17,7 @@ import asyncio
 import contextlib
 import heapq
 import itertools
+import math
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -88,6 +89,15 @@ class LoadedCode:
     @cached_property
     def single_use(self) -> bool:
         return any(plan.isolation == "task" for plan in self.loaded.plans.values())
+
+    @cached_property
+    def most_workers(self) -> float:
+        said = [plan.most_workers for plan in self.loaded.plans.values() if plan.most_workers is not None]
+        return min(said, default=math.inf)
+
+    @property
+    def may_have_more(self) -> bool:
+        return len(self.workers) + self.starting < self.most_workers
 
 
 @dataclass(frozen=True)
@@ -215,7 +225,8 @@ class WorkerPool:
         worker = code.idle.pop()
         self._jobs.pop(id(job), None)
         worker.lease(job)
-        if code.single_use and not code.idle and not code.starting and self._alive < self._settings.limit:
+        is_bare = not code.idle and not code.starting and code.may_have_more
+        if code.single_use and is_bare and self._alive < self._settings.limit:
             self._spawn(code)  # the next call finds a process that is ready
 
     def _dispatch(self, code: LoadedCode) -> None:
@@ -264,7 +275,7 @@ class WorkerPool:
             if wanted < 1 and quiet >= STARVED_AFTER:
                 wanted = 1
                 self._last_end = now
-        while wanted >= 1 and (self._alive < self._settings.limit or self._make_room(code)):
+        while wanted >= 1 and code.may_have_more and (self._alive < self._settings.limit or self._make_room(code)):
             self._spawn(code)
             wanted -= 1
 

@@ -41,7 +41,7 @@ FINE = {
     "external": (
         "from airflow.providers.standard.sensors.external_task import ExternalTaskMarker, ExternalTaskSensor\n"
         "ExternalTaskSensor(task_id='t', external_dag_id='x', deferrable=True)\n"
-        "ExternalTaskMarker(task_id='m', external_dag_id='x', external_task_id='y')"
+        "ExternalTaskMarker(task_id='m', external_dag_id='x', external_task_id='y', logical_date='2026-01-01')"
     ),
     "approval": (
         "from airflow.providers.standard.operators.hitl import ApprovalOperator\n"

@@ -73,8 +73,9 @@ with DAG("undated_key", schedule=None):
 
     t()
 
-with DAG("past", schedule=None):
-    BashOperator(task_id="t", bash_command="true", depends_on_past=True)
+with DAG("past", schedule=None, params={"code": 0}):
+    first = BashOperator(task_id="first", bash_command="exit {{ params.code }}", depends_on_past=True)
+    first >> BashOperator(task_id="second", bash_command="true")
 """
 
 STOCK = """
@@ -161,10 +162,17 @@ def test_who_uses_it_is_noted(served: Serving) -> None:
     assert {row.feature for row in rows} == {"logical date"}
 
 
-def test_past_is_refused_only_with_a_date(served: Serving) -> None:
+def test_past_is_the_run_with_the_date_before(served: Serving) -> None:
+    served.failure("past", {"code": 1})  # without a date: nobody's past
+    assert served.call("past", logical_date=DATE.timestamp()) is None
+    assert served.call("past", logical_date=DATE.timestamp() + 1) is None
+    served.failure("past", {"code": 1}, logical_date=DATE.timestamp() + 2, run_id="went_wrong")
+    with pytest.raises(
+        DagUnsupported, match="in run 'went_wrong', the one with the date before, first did not end well"
+    ):
+        served.start("past", logical_date=DATE.timestamp() + 3)
     assert served.call("past") is None
-    with pytest.raises(DagUnsupported, match="depends_on_past"):
-        served.start("past", logical_date=DATE.timestamp())
+    assert served.call("past", logical_date=DATE.timestamp() + 1.5) is None
 
 
 def test_names_are_all_that_airflow_ties_to_a_date() -> None:

@@ -43,7 +43,7 @@ DAG_ARGUMENTS: tuple[Feature, ...] = (
     runs("allowed_run_types", refused_partly=("allowed_run_types",)),
     runs("doc_md", _SHOWN),
     runs("dag_display_name", _SHOWN),
-    runs("tags", f"{_SHOWN} `dagcall:isolation=task` gives every task a process of its own."),
+    runs("tags", f"{_SHOWN} Those that begin with `dagcall:` speak to dagcall; one that it does not know is refused."),
     ignored("owner_links", "There is no user interface that would show them."),
     ignored("access_control", "Who may call what is decided by the server's access rules."),
     ignored("is_paused_upon_creation", "DAGs are not paused here."),

@@ -4,8 +4,8 @@ from dagcall.airflow_bridge.features.feature import Feature, differs, ignored, r
 
 _UNSHOWN = "There is no user interface that would show it."
 _PAST = (
-    "Airflow looks for the run with the next earlier logical date. A call without a logical date has none, here as "
-    "there: the task runs. A call with a logical date is refused."
+    "Airflow looks for the run with the next earlier logical date, and waits until the task has ended well in it. A call "
+    "without a logical date has no such run, here as there: the task runs. A call whose task would have to wait is refused."
 )
 _SCHEDULED = "It bounds a schedule. Airflow's manual runs ignore it too."
 
