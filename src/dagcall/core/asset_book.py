@@ -58,6 +58,8 @@ class AssetBook:
         self.subscriptions: dict[str, Subscription] = {}
         self.active: set[int] = set()
         self._ids = {asset.key: asset.id for asset in kept.assets}
+        self._by_name: dict[str, AssetKey] = {}
+        self._by_uri: dict[str, AssetKey] = {}
         self._since = dict(kept.references)
         self._started = dict(kept.started)
         self._queue: dict[str, dict[int, Queued]] = {}
@@ -76,10 +78,10 @@ class AssetBook:
         return None if asset_id is None else self.assets[asset_id]
 
     def named(self, name: str) -> AssetKey | None:
-        return next((asset.key for asset in self._active_assets() if asset.name == name), None)
+        return self._by_name.get(name)
 
     def at(self, uri: str) -> AssetKey | None:
-        return next((asset.key for asset in self._active_assets() if asset.uri == uri), None)
+        return self._by_uri.get(uri)
 
     def behind(self, alias: str) -> tuple[AssetKey, ...]:
         known = self.aliases.get(alias)
@@ -97,9 +99,6 @@ class AssetBook:
             for entry in entries.values()
             if dag_id in (None, name) and asset_id in (None, entry.asset_id)
         ]
-
-    def _active_assets(self) -> Iterable[Asset]:
-        return (self.assets[asset_id] for asset_id in sorted(self.active))
 
     # Declarations
 
@@ -178,15 +177,12 @@ class AssetBook:
         wanted = {reference.asset_id for reference in self.references}
         for alias in self.aliases.values():
             wanted.update(alias.assets)
-        self.active &= wanted
-        names = {asset.name for asset in self._active_assets()}
-        uris = {asset.uri for asset in self._active_assets()}
-        for asset_id in sorted(wanted - self.active):
+        before, self.active, self._by_name, self._by_uri = self.active & wanted, set(), {}, {}
+        for asset_id in (*sorted(before), *sorted(wanted - before)):
             asset = self.assets[asset_id]
-            if asset.name not in names and asset.uri not in uris:
+            if asset.name not in self._by_name and asset.uri not in self._by_uri:
                 self.active.add(asset_id)
-                names.add(asset.name)
-                uris.add(asset.uri)
+                self._by_name[asset.name] = self._by_uri[asset.uri] = asset.key
 
     def unsaved(self) -> AssetChanges:
         """Declarations that are not durable yet."""
