@@ -75,4 +75,14 @@ KNOWN_QUIRKS = (
         "what is mapped over, then branches.",
         "airflow/models/taskinstance.py: get_failed_dep_statuses",
     ),
+    Quirk(
+        "a schedule on Asset.ref",
+        "Events of the asset start the DAG, but `triggering_asset_events` does not have them.",
+        "airflow/jobs/scheduler_job_runner.py: _create_dag_runs_asset_triggered",
+    ),
+    Quirk(
+        "two assets of one name, or one URI",
+        "The first to be known is active. A task that has the other among its inlets or outlets fails.",
+        "airflow/jobs/scheduler_job_runner.py: _activate_referenced_assets",
+    ),
 )

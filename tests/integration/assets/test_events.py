@@ -132,6 +132,7 @@ def reads():
             "last": inlet_events[log].ascending(False).limit(1)[0].extra,
             "after": len(inlet_events[log].after(middle)),
             "before": len(inlet_events[log].before(middle)),
+            "pulled": events[0].source_task_instance.xcom_pull(),
             "source": [events[0].source_dag_id, events[0].source_task_id, events[0].source_map_index],
             "asset": [events[0].asset.name, events[0].asset.uri, events[0].asset.group, events[0].asset.extra],
         }
@@ -151,6 +152,7 @@ reads()
         "last": {"alias": 2},
         "after": 2,
         "before": 3,
+        "pulled": 1,
         "source": ["writes", "write", -1],
         "asset": ["log", "file:///log", "asset", {"kept": True}],
     }

@@ -1,6 +1,8 @@
 """What follows from the outlets of a task: events, queue entries, DAGs that are due."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from dagcall.core.asset_book import AssetBook
 from dagcall.core.asset_outlets import changes_of, with_events
@@ -18,7 +20,9 @@ from dagcall.model.assets import (
     Reference,
     Source,
 )
-from dagcall.model.plan import DagPlan, Refusal, TaskPlan
+from dagcall.model.commands import EmitAssetEvents
+from dagcall.model.events import AttemptEnded, CancelRequested, EndKind
+from dagcall.model.plan import DagPlan, Refusal, Retry, TaskPlan
 
 A = AssetRef("asset", "a", "s3://a")
 B = AssetRef("asset", "b", "s3://b")
@@ -298,3 +302,21 @@ def test_a_restart_goes_on_where_it_was() -> None:
     event, _ = book.event(book.assets[1], SOURCE, b"{}", 0.0)
     assert event.id == 3
     assert event.timestamp > 102.0, "even where the clock went back"
+
+
+def test_only_the_recorded_success_of_a_task_speaks_of_its_outlets(
+    task: Callable[..., TaskPlan], run_of: Callable[..., Any]
+) -> None:
+    said = Outlets((A,))
+    run = run_of(task("a", retry=Retry(1, 0.0)), task("b"), task("c"))
+    attempt = run.attempt("a")
+    run.end("a", "retry")
+    run.feed(run.timers[0].event)
+    run.end("a", outlets=said)
+    run.feed(AttemptEnded(attempt, 1, EndKind.SUCCESS, outlets=said))
+    run.end("b", "skipped", outlets=said)
+    late = run.attempt("c")
+    run.start("c")
+    run.feed(CancelRequested())
+    run.feed(AttemptEnded(late, 1, EndKind.SUCCESS, outlets=said))
+    assert run.of(EmitAssetEvents) == [EmitAssetEvents("a", -1, said)]

@@ -23,6 +23,8 @@ from dagcall.server.times import iso, iso_or_none
 
 JSON = "application/json"
 
+_MATERIALIZATION = "asset_materialization"
+
 _QUERY = (*PAGING, "name_pattern", "name_prefix_pattern", "uri_pattern", "uri_prefix_pattern", "dag_ids", "only_active")
 _KEYS: dict[str, Callable[[Asset], Any]] = {
     "id": lambda asset: asset.id,
@@ -100,6 +102,9 @@ async def materialize(context: Context, request: Request, caller: Caller) -> Res
         raise AirflowError(404, f"No Dag materializes asset with ID: {asset_id}")
     if len(dag_ids) > 1:
         raise AirflowError(409, f"More than one Dag materializes asset with ID: {asset_id}")
+    allowed = context.coordinator.catalog.find(dag_ids[0]).allowed_run_types
+    if allowed is not None and _MATERIALIZATION not in allowed:
+        raise AirflowError(400, f"Dag with dag_id: '{dag_ids[0]}' does not allow asset materialization runs")
     body = await read_materialize(request, context.settings.body_limit)
     if body.run_after is not None and body.run_after > time.time() + SOON:
         raise NotSupported("dagcall does not support a run_after in the future: its runs start when they are called.")
@@ -108,7 +113,7 @@ async def materialize(context: Context, request: Request, caller: Caller) -> Res
             dag_id=dag_ids[0],
             conf=body.conf,
             run_id=body.dag_run_id,
-            run_type="asset_materialization",
+            run_type=_MATERIALIZATION,
             caller=caller.name,
             logical_date=body.logical_date,
             run_after=body.run_after,
