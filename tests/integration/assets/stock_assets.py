@@ -134,10 +134,11 @@ def main(specs_path: str, results_path: str) -> None:
             log=logging.getLogger("ti"),
         )
         TaskInstance.register_asset_changes_in_db(ti, profiles(step), outlet_events(step), session=session)
+        # The scheduler does this once a minute, and `Asset.ref` finds an asset that was just made only afterwards.
+        scheduler._update_asset_orphanage(session=session)
         session.commit()
         with prohibit_commit(session) as guard:
             scheduler._create_dagruns_for_dags(guard, session)
-        scheduler._update_asset_orphanage(session=session)
         session.commit()
         events = session.scalars(select(AssetEvent).where(AssetEvent.id.not_in(known_events)))
         runs = session.scalars(select(DagRun).where(DagRun.id.not_in(known_runs)))

@@ -26,7 +26,7 @@ from dagcall.model.assets import AssetChanges, AssetEvent, KeptAssets, Source
 
 from .stock_assets import build, outlet_events, profiles
 
-SEEDS = range(int(os.environ.get("DIFFERENTIAL_SEEDS", "40")))
+SEEDS = range(int(os.environ.get("DIFFERENTIAL_SEEDS", "10")))
 
 
 class Spec:
