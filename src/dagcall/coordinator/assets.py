@@ -59,6 +59,12 @@ class Assets:
             saving.add_done_callback(self._saving.discard)
         self._changed()
 
+    def id_of(self, name: str | None, uri: str | None) -> int | None:
+        """Of the active asset with this name, or with this URI."""
+        key = self.book.named(name) if name else self.book.at(uri or "")
+        asset = None if key is None else self.book.find(key)
+        return None if asset is None else asset.id
+
     def emitted(self, run: RunKey, task_id: str, map_index: int, outlets: Outlets, now: float) -> AssetChanges:
         """What follows from the outlets of a task that succeeded; takes effect with `durable`."""
         return changes_of(self.book, outlets, Source(run.dag_id, task_id, run.run_id, map_index), now)

@@ -137,7 +137,7 @@ class Coordinator:
         self.settings = dict(await self._workers.start(self._answer_parsing))
         # Taken out at once: what is left is shown to others.
         cipher = Cipher(str(self.settings.pop("fernet_key", "")))
-        self.kept = keep(self._journal.store, cipher, self._clock.now, self._look_again)
+        self.kept = keep(self._journal.store, cipher, self._clock.now, self._look_again, self.assets.id_of)
         await self.kept.task_states.drop_expired()
         await self.pools.load(self.settings)
         self._run_id_pattern = re.compile(str(self.settings.get("allowed_run_id_pattern", r"^[A-Za-z0-9_.~:+-]+$")))

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from dagcall.coordinator.asset_states import AssetStates, FindAsset
 from dagcall.coordinator.cipher import Cipher
 from dagcall.coordinator.connections import Connections
 from dagcall.coordinator.task_states import TaskStates
@@ -15,12 +16,20 @@ class Kept:
     variables: Variables
     connections: Connections
     task_states: TaskStates
+    asset_states: AssetStates
 
 
-def keep(store: Store, cipher: Cipher, now: Callable[[], float], changed: Callable[[str], None]) -> Kept:
+def keep(
+    store: Store,
+    cipher: Cipher,
+    now: Callable[[], float],
+    changed: Callable[[str], None],
+    asset_id: FindAsset = lambda name, uri: None,
+) -> Kept:
     """`changed` is called with the name (`variable:KEY`, `connection:ID`) of what reads differently from now on."""
     return Kept(
         Variables(store, cipher, now, lambda key: changed(f"variable:{key}")),
         Connections(store, cipher, now, lambda conn_id: changed(f"connection:{conn_id}")),
         TaskStates(store, now),
+        AssetStates(store, now, asset_id),
     )

@@ -1,4 +1,4 @@
-"""Questions of running code that the store answers: Variables, Connections, task states.
+"""Questions of running code that the store answers: Variables, Connections, states of tasks and assets.
 
 As with `questions`, answers are values of MessagePack, and what cannot be answered raises an error whose sentence the
 task will see. What is changed is durable before it is answered.
@@ -55,6 +55,22 @@ async def _clear_task_states(kept: Kept, run: RunKey, task_id: str, map_index: i
     await kept.task_states.clear(run, TaskKey(task_id, map_index))
 
 
+async def _asset_state(kept: Kept, run: RunKey, name: str | None, uri: str | None, key: str) -> object:
+    return await kept.asset_states.get(name, uri, key)
+
+
+async def _put_asset_state(kept: Kept, run: RunKey, name: str | None, uri: str | None, key: str, value: bytes) -> None:
+    await kept.asset_states.put(name, uri, key, value)
+
+
+async def _remove_asset_state(kept: Kept, run: RunKey, name: str | None, uri: str | None, key: str) -> None:
+    await kept.asset_states.remove(name, uri, key)
+
+
+async def _clear_asset_states(kept: Kept, run: RunKey, name: str | None, uri: str | None) -> None:
+    await kept.asset_states.clear(name, uri)
+
+
 QUESTIONS: dict[str, Callable[..., Awaitable[object]]] = {
     "variable": _variable,
     "put_variable": _put_variable,
@@ -65,6 +81,10 @@ QUESTIONS: dict[str, Callable[..., Awaitable[object]]] = {
     "put_task_state": _put_task_state,
     "remove_task_state": _remove_task_state,
     "clear_task_states": _clear_task_states,
+    "asset_state": _asset_state,
+    "put_asset_state": _put_asset_state,
+    "remove_asset_state": _remove_asset_state,
+    "clear_asset_states": _clear_asset_states,
 }
 """By the name of the question. Arguments: what is kept, the asking run, and those of the frame."""
 

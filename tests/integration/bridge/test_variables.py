@@ -1,6 +1,11 @@
 """Variables, Connections and the task state store, used by real task code and by DAG files while they are parsed."""
 
+from pathlib import Path
+
+import pytest
+
 from dagcall.coordinator.connections import Connection
+from dagcall.model.ids import TaskKey
 
 from ..serving import Serving, eventually
 
@@ -195,3 +200,27 @@ not_own()
     )
     served.wait_for_dag("not_own")
     assert "own task state store" in served.failure("not_own").message
+
+
+@pytest.mark.parametrize("clears", [False, True])
+def test_what_a_task_keeps_may_end_with_its_success(tmp_path: Path, clears: bool) -> None:
+    with Serving(tmp_path / "dags", AIRFLOW__STATE_STORE__CLEAR_ON_SUCCESS=str(clears)) as serving:
+        serving.write(
+            "clears.py",
+            HEAD
+            + """
+@dag(schedule=None)
+def clears():
+    @task
+    def keep(task_state_store=None):
+        task_state_store.set("k", 1)
+        return 1
+    return keep()
+clears()
+""",
+        )
+        serving.wait_for_dag("clears")
+        run = serving.start("clears")
+        assert serving.value_of(run) == 1
+        kept = serving.do(serving.coordinator.kept.task_states.get(run.key, TaskKey("keep"), "k"))
+        assert kept == (None if clears else b"\x01")

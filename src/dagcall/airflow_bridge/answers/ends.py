@@ -6,10 +6,17 @@ import msgspec
 from airflow.sdk.execution_time import comms as sdk
 
 from dagcall.airflow_bridge.conversation import Conversation, Handler
+from dagcall.airflow_bridge.settings import conf
 
 
 def _finish(talk: Conversation, msg: Any) -> None:
     talk.outgoing.terminal = msg
+
+
+def _succeed(talk: Conversation, msg: sdk.SucceedTask) -> None:
+    talk.outgoing.terminal = msg
+    if conf.getboolean("state_store", "clear_on_success"):  # as the execution API does when it takes the state in
+        talk.ask("clear_task_states", talk.start.task_id, talk.start.map_index)
 
 
 def _skip_downstream(talk: Conversation, msg: sdk.SkipDownstreamTasks) -> None:
@@ -30,7 +37,7 @@ def _nothing(talk: Conversation, msg: Any) -> None:
 
 
 HANDLERS: dict[type, Handler] = {
-    sdk.SucceedTask: _finish,
+    sdk.SucceedTask: _succeed,
     sdk.TaskState: _finish,
     sdk.RetryTask: _finish,
     sdk.RescheduleTask: _finish,

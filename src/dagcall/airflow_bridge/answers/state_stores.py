@@ -1,4 +1,4 @@
-"""The task state store: what a task instance keeps for its later tries."""
+"""The state stores: what a task instance keeps for its later tries, and what tasks keep for an asset."""
 
 from typing import Any
 
@@ -42,9 +42,44 @@ def _clear(talk: Conversation, msg: sdk.ClearTaskStateStore) -> Any:
     return sdk.OKResponse(ok=True)
 
 
+def _get_of_asset(talk: Conversation, msg: Any) -> Any:
+    value = talk.ask("asset_state", *_asset(msg), msg.key)
+    if value is None:
+        return sdk.ErrorResponse(error=ErrorType.ASSET_STORE_NOT_FOUND, detail={"key": msg.key})
+    return sdk.AssetStateStoreResult(value=_unpack(value))
+
+
+def _set_of_asset(talk: Conversation, msg: Any) -> Any:
+    talk.ask("put_asset_state", *_asset(msg), msg.key, _pack(msg.value))
+    return sdk.OKResponse(ok=True)
+
+
+def _delete_of_asset(talk: Conversation, msg: Any) -> Any:
+    talk.ask("remove_asset_state", *_asset(msg), msg.key)
+    return sdk.OKResponse(ok=True)
+
+
+def _clear_of_asset(talk: Conversation, msg: Any) -> Any:
+    talk.ask("clear_asset_states", *_asset(msg))
+    return sdk.OKResponse(ok=True)
+
+
+def _asset(msg: Any) -> tuple[str | None, str | None]:
+    """Name and URI: a message has one of them."""
+    return getattr(msg, "name", None), getattr(msg, "uri", None)
+
+
 HANDLERS: dict[type, Handler] = {
     sdk.GetTaskStateStore: _get,
     sdk.SetTaskStateStore: _set,
     sdk.DeleteTaskStateStore: _delete,
     sdk.ClearTaskStateStore: _clear,
+    sdk.GetAssetStateStoreByName: _get_of_asset,
+    sdk.GetAssetStateStoreByUri: _get_of_asset,
+    sdk.SetAssetStateStoreByName: _set_of_asset,
+    sdk.SetAssetStateStoreByUri: _set_of_asset,
+    sdk.DeleteAssetStateStoreByName: _delete_of_asset,
+    sdk.DeleteAssetStateStoreByUri: _delete_of_asset,
+    sdk.ClearAssetStateStoreByName: _clear_of_asset,
+    sdk.ClearAssetStateStoreByUri: _clear_of_asset,
 }
