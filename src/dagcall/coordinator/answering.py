@@ -44,8 +44,8 @@ class Answers:
             return _answering(self.runs.asked[ask.what](*ask.args))
         if ask.what == "trigger_dag_run":
             return _answering(self.nested.trigger(run, *ask.args))
-        if ask.what == "ask_input":
-            return _answering(self.inputs.ask(run.key, *ask.args))
+        if ask.what in self.inputs.asked:
+            return _answering(self.inputs.asked[ask.what](run.key, *ask.args))
         try:
             key = questions.run_of(ask.what, ask.args)
             if key == run.key:

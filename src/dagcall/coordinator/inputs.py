@@ -13,7 +13,7 @@ worker would take for one.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import asdict, replace
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ import msgspec
 
 from dagcall.coordinator.api import AlreadyAnswered
 from dagcall.coordinator.awaits import Awaited
+from dagcall.coordinator.run_questions import Refused
 from dagcall.errors import BadRequest, DagcallError
 from dagcall.journal.store import Put, Store
 from dagcall.model.events import EndKind, ResumeHow
@@ -52,6 +53,12 @@ class Inputs:
         self._answering = asyncio.Lock()
         self._waiting: dict[str, Awaited] = {}
         self._looking: set[asyncio.Task[None]] = set()
+        self.asked: Mapping[str, Callable[..., Awaitable[object]]] = {
+            "ask_input": self.ask,
+            "input_response": self.response,
+            "settle_input": self.settle,
+        }
+        """The questions of running code that are answered here, each with the asking run first."""
 
     # What tasks do
 
@@ -62,6 +69,31 @@ class Inputs:
         known = {**fields, **place, "try_number": try_number, "created_at": self._now()}
         async with self._answering:
             await self._write(msgspec.convert(known, InputRequest))
+
+    async def response(self, run: RunKey, task_id: str, map_index: int, try_number: int) -> dict[str, Any]:
+        """The answer so far, for a trigger that looks for it (`HITLTrigger`). Raises Refused."""
+        request = await self._read(_key(run, TaskKey(task_id, map_index), try_number))
+        if request is None:
+            raise Refused(404, "not_found", "HITLDetail not found. The task has not asked yet.")
+        return {
+            "response_received": request.is_answered,
+            "responded_by_user": None if request.responded_by is None else asdict(request.responded_by),
+            "responded_at": request.responded_at,
+            "chosen_options": request.chosen_options,
+            "params_input": request.params_input,
+        }
+
+    async def settle(
+        self, run: RunKey, task_id: str, map_index: int, try_number: int, chosen: list[str], params_input: bytes
+    ) -> dict[str, Any]:
+        """A trigger answers in a person's stead: with the defaults, when nobody did in time. Raises Refused."""
+        async with self._answering:
+            request = await self._read(_key(run, TaskKey(task_id, map_index), try_number))
+            if request is None or request.is_answered:
+                raise Refused(409, "conflict", "The Human-in-the-loop detail is answered already, or does not exist.")
+            values = msgspec.json.decode(params_input)
+            await self._write(replace(request, responded_at=self._now(), chosen_options=chosen, params_input=values))
+        return await self.response(run, task_id, map_index, try_number)
 
     # What people do
 

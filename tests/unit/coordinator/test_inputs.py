@@ -11,6 +11,7 @@ import pytest
 from dagcall.coordinator.api import AlreadyAnswered
 from dagcall.coordinator.awaits import Awaited, Awaits
 from dagcall.coordinator.inputs import Inputs
+from dagcall.coordinator.run_questions import Refused
 from dagcall.errors import BadRequest
 from dagcall.journal.memory import MemoryJournal
 from dagcall.model.commands import Await
@@ -218,5 +219,27 @@ def test_a_task_that_was_cancelled_is_not_resumed() -> None:
         awaited.stop(killed=True)
         await case.inputs.answer(asked, ["yes"], {}, ANN)
         assert case.said == []
+
+    asking(test)
+
+
+def test_a_trigger_looks_for_the_answer_and_may_give_it() -> None:
+    async def test(case: Case) -> None:
+        with pytest.raises(Refused) as refused:
+            await case.inputs.response(RUN, "ask", -1, 1)
+        assert refused.value.status == 404
+        await case.ask()
+        assert (await case.inputs.response(RUN, "ask", -1, 1))["response_received"] is False
+        answered = await case.inputs.settle(RUN, "ask", -1, 1, ["no"], b'{"n": 1}')
+        assert answered == {
+            "response_received": True,
+            "responded_by_user": None,
+            "responded_at": 100.0,
+            "chosen_options": ["no"],
+            "params_input": {"n": 1},
+        }
+        with pytest.raises(Refused) as refused:
+            await case.inputs.settle(RUN, "ask", -1, 1, ["yes"], b"{}")
+        assert refused.value.status == 409
 
     asking(test)

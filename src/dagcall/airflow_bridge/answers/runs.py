@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+from airflow.sdk.api.datamodels._generated import HITLDetailResponse
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time import comms as sdk
 from pydantic_core import to_json
@@ -36,9 +37,25 @@ def _trigger_dag_run(talk: Conversation, msg: sdk.TriggerDagRun) -> Any:
 
 
 def _ask_input(talk: Conversation, msg: sdk.CreateHITLDetailPayload) -> Any:
-    start = talk.start
-    _ask(talk, "ask_input", start.task_id, start.map_index, start.try_number, msg.model_dump_json().encode())
+    _ask(talk, "ask_input", *_try(talk), msg.model_dump_json().encode())
     return sdk.HITLDetailRequestResult.from_api_response(msg)
+
+
+def _input_response(talk: Conversation, msg: sdk.GetHITLDetailResponse) -> Any:
+    return _response(_ask(talk, "input_response", *_try(talk)))
+
+
+def _settle_input(talk: Conversation, msg: sdk.UpdateHITLDetail) -> Any:
+    return _response(_ask(talk, "settle_input", *_try(talk), msg.chosen_options, to_json(msg.params_input or {})))
+
+
+def _response(answer: dict[str, Any]) -> Any:
+    return HITLDetailResponse(**answer | {"responded_at": _moment(answer["responded_at"])})
+
+
+def _try(talk: Conversation) -> tuple[str, int, int]:
+    """The try that asks: what it asked of people is all that it is told of."""
+    return talk.start.task_id, talk.start.map_index, talk.start.try_number
 
 
 def _dag(talk: Conversation, msg: sdk.GetDag) -> Any:
@@ -131,6 +148,8 @@ HANDLERS: dict[type, Handler] = {
     sdk.GetTaskRescheduleStartDate: _first_reschedule,
     sdk.TriggerDagRun: _trigger_dag_run,
     sdk.CreateHITLDetailPayload: _ask_input,
+    sdk.GetHITLDetailResponse: _input_response,
+    sdk.UpdateHITLDetail: _settle_input,
     sdk.GetDag: _dag,
     sdk.GetDagRun: _dag_run,
     sdk.GetDagRunState: _dag_run_state,
