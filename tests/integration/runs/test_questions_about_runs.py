@@ -48,6 +48,8 @@ def states():
             "some": ti.get_task_states("states", run_ids=run, task_ids=["ask"])[ti.run_id],
             "group": ti.get_task_states("states", run_ids=run, task_group_id="group"),
             "run": ti.get_dagrun_state("states", ti.run_id),
+            "detail": task_runner.SUPERVISOR_COMMS.send(comms.GetDagRun(dag_id="states", run_id=ti.run_id)).model_dump(
+                mode="json", include={"state", "run_type", "conf", "data_interval_start", "end_date"}),
             "runs": ti.get_dr_count("states", states=["running"]),
             "previous": ti.get_previous_dagrun(),
             "crumbs": sorted([one["task_id"], one["map_index"], one["state"]] for one in ti.get_task_breadcrumbs("states", ti.run_id)),
@@ -76,6 +78,13 @@ states()
         "states": {"before_0": "success", "before_1": "success", "ask": "running"},
         "some": {"ask": "running"},
         "run": "running",
+        "detail": {
+            "state": "running",
+            "run_type": "manual",
+            "conf": {},
+            "data_interval_start": None,
+            "end_date": None,
+        },
         "runs": 1,
         "previous": None,
         "dag": {"is_paused": False, "relative_fileloc": "states.py"},

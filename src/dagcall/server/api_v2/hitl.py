@@ -9,7 +9,6 @@ from starlette.responses import Response
 
 from dagcall.coordinator.api import AlreadyAnswered, RunView
 from dagcall.core.instance import TaskInstance
-from dagcall.errors import RunNotFound
 from dagcall.model.ids import TaskKey
 from dagcall.model.inputs import InputRequest, User
 from dagcall.server.api_v2.bodies import read_answer
@@ -42,36 +41,48 @@ _QUERY = (
     "subject_search",
     "body_search",
 )
-_KEYS: dict[str, Callable[[Entry], Any]] = {
-    "ti_id": lambda entry: entry[0].ti_id,
-    "subject": lambda entry: entry[0].subject,
-    "responded_at": lambda entry: entry[0].responded_at,
-    "created_at": lambda entry: entry[0].created_at,
-    "responded_by_user_id": lambda entry: _responder(entry[0], "id"),
-    "responded_by_user_name": lambda entry: _responder(entry[0], "name"),
-    "dag_id": lambda entry: entry[0].dag_id,
-    "run_id": lambda entry: entry[0].run_id,
+
+
+def _of_request(key: Callable[[InputRequest], Any]) -> Callable[[Entry], Any]:
+    return lambda entry: key(entry[0])
+
+
+_OWN_KEYS: dict[str, Callable[[InputRequest], Any]] = {
+    "ti_id": lambda one: one.ti_id,
+    "subject": lambda one: one.subject,
+    "responded_at": lambda one: one.responded_at,
+    "created_at": lambda one: one.created_at,
+    "responded_by_user_id": lambda one: _responder(one, "id"),
+    "responded_by_user_name": lambda one: _responder(one, "name"),
+    "dag_id": lambda one: one.dag_id,
+    "run_id": lambda one: one.run_id,
+}
+_KEYS_OF_RUNS: dict[str, Callable[[Entry], Any]] = {
     "task_display_name": lambda entry: entry[2].task.task_display_name or entry[2].task.task_id,
     "run_after": lambda entry: entry[1].head.run_after,
     "rendered_map_index": lambda entry: entry[2].rendered_map_index,
     "task_instance_operator": lambda entry: entry[2].task.operator,
     "task_instance_state": lambda entry: entry[2].state.airflow,
 }
+_KEYS = {name: _of_request(key) for name, key in _OWN_KEYS.items()} | _KEYS_OF_RUNS
 
 
 async def list_details(context: Context, request: Request, caller: Caller) -> Response:
     dag_id, run_id = request.path_params["dag_id"], request.path_params["dag_run_id"]
     query = AirflowQuery(request, _QUERY, context.coordinator.settings)
     states = query.states("state", STATES)
-    wanted = None if states is None else {None if one in ("none", "no_status") else one for one in states}
     chosen = _filter(query)
-    entries: list[Entry] = []
-    for one in await context.coordinator.inputs.all(*(None if name == ALL else name for name in (dag_id, run_id))):
-        if chosen(one):
-            entry = await _entry(context, one)
-            if entry is not None and (wanted is None or entry[2].state.airflow in wanted):
-                entries.append(entry)
-    page, total = query.page(entries, _KEYS, ("ti_id",))
+    every = await context.coordinator.inputs.all(*(None if name == ALL else name for name in (dag_id, run_id)))
+    requests = [one for one in every if chosen(one)]
+    by = {name.removeprefix("-") for name in query.order_by(_KEYS, ("ti_id",))}
+    if states is None and by <= _OWN_KEYS.keys():  # then only the runs of this page are read
+        asked, total = query.page(requests, _OWN_KEYS, ("ti_id",))
+        page = [await _entry(context, one) for one in asked]
+    else:
+        wanted = None if states is None else {None if one in ("none", "no_status") else one for one in states}
+        entries = [await _entry(context, one) for one in requests]
+        found = [one for one in entries if wanted is None or one[2].state.airflow in wanted]
+        page, total = query.page(found, _KEYS, ("ti_id",))
     document = {"hitl_details": [_document(context, *entry) for entry in page], "total_entries": total}
     return Response(encode(document), media_type=JSON)
 
@@ -133,13 +144,11 @@ async def _find(context: Context, request: Request) -> Entry:
     return asked, view, instance
 
 
-async def _entry(context: Context, asked: InputRequest) -> Entry | None:
-    try:
-        view = await context.coordinator.run(asked.run)
-    except RunNotFound:
-        return None
+async def _entry(context: Context, asked: InputRequest) -> Entry:
+    view = await context.coordinator.run(asked.run)
     instance = view.machine.instance(asked.task)
-    return None if instance is None else (asked, view, instance)
+    assert instance is not None, f"{asked.task} of run {asked.run} asked, and is not there"
+    return asked, view, instance
 
 
 def _filter(query: AirflowQuery) -> Callable[[InputRequest], bool]:
