@@ -7,10 +7,10 @@ VENV := .venv/bin
 PYTEST := $(VENV)/python -m pytest --maxfail=10 $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-unit test-integration test-acceptance check format bench bench-memory compat differential ci lock clean
+.PHONY: help install demo serve test test-unit test-integration test-acceptance check format bench bench-memory compat differential differential-scheduler ci lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: ## Make .venv from the lock files, with .venv/bin/dagcall in it
 	@$(PYTHON) scripts/bootstrap.py
@@ -54,6 +54,9 @@ compat: install ## Run Airflow's own example DAGs here and under stock Airflow, 
 
 differential: install ## Compare N (default 2000) generated DAGs under stock Airflow and here, 10 min; N=100:200 is seeds
 	@$(VENV)/python tests/integration/differential/run.py $(or $(N),2000)
+
+differential-scheduler: install ## The same for N (default 50) DAGs under stock Airflow's scheduler on PostgreSQL, 5 min
+	@$(VENV)/python tests/integration/differential/scheduler.py $(or $(N),50)
 
 ci: check test ## What CI runs
 

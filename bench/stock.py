@@ -9,6 +9,7 @@ import secrets
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,8 +98,10 @@ class Installation:
 class Stock:
     """The components, on a migrated installation. Implements `sides.Side`."""
 
-    def __init__(self, installation: Installation, tuning: Tuning) -> None:
+    def __init__(self, installation: Installation, tuning: Tuning, dag_ids: Collection[str] = RESULT_TASKS) -> None:
+        """`dag_ids`: the DAGs of its folder, at most 100."""
         self._installation = installation
+        self._dag_ids = frozenset(dag_ids)
         self._interval = tuning.interval
         self._token = ""
         port = free_port()
@@ -122,18 +125,19 @@ class Stock:
         """The components are well, and all DAGs known."""
         self._api_server.wait_until(lambda: answers(f"{self._url}/api/v2/version"))
         credentials = {"username": "admin", "password": self._installation.password}
-        self._token = self._ask("/auth/token", credentials)["access_token"]
+        self._token = self.ask("/auth/token", credentials)["access_token"]
         self._scheduler.wait_until(lambda: self._is_healthy("scheduler"))
         self._dag_processor.wait_until(lambda: self._is_healthy("dag_processor"))
         self._dag_processor.wait_until(self._knows_all_dags)
 
     def _is_healthy(self, component: str) -> bool:
-        return bool(self._ask("/api/v2/monitor/health")[component]["status"] == "healthy")
+        return bool(self.ask("/api/v2/monitor/health")[component]["status"] == "healthy")
 
     def _knows_all_dags(self) -> bool:
-        return {dag["dag_id"] for dag in self._ask("/api/v2/dags")["dags"]} >= set(RESULT_TASKS)
+        return {dag["dag_id"] for dag in self.ask("/api/v2/dags?limit=100")["dags"]} >= self._dag_ids
 
-    def _ask(self, path: str, body: dict[str, str] | None = None) -> dict[str, Any]:
+    def ask(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The answer of the api-server. With a body it is a POST."""
         request = urllib.request.Request(
             self._url + path,
             None if body is None else json.dumps(body).encode(),

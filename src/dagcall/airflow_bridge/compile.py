@@ -9,7 +9,12 @@ from typing import Any
 
 from airflow.sdk import DAG
 from airflow.sdk.bases.operator import BaseOperator
-from airflow.sdk.definitions._internal.expandinput import DictOfListsExpandInput, ListOfDictsExpandInput
+from airflow.sdk.definitions._internal.expandinput import (
+    DictOfListsExpandInput,
+    ListOfDictsExpandInput,
+    MappedArgument,
+)
+from airflow.sdk.definitions._internal.mixins import ResolveMixin
 from airflow.sdk.definitions._internal.types import NOTSET
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.sdk.definitions.taskgroup import MappedTaskGroup
@@ -24,6 +29,7 @@ from dagcall.model.plan import RETURN_VALUE, DagPlan, MappedGroup, Mapping, MapS
 from dagcall.model.states import TriggerRule
 
 Operator = BaseOperator | MappedOperator
+ExpandInput = DictOfListsExpandInput | ListOfDictsExpandInput
 
 
 def compile_dag(dag: DAG, *, version: str, relative_fileloc: str, unforkable: Sequence[str] = ()) -> DagPlan:
@@ -160,7 +166,7 @@ def _mapped_groups(dag: DAG) -> Iterator[MappedGroup]:
             yield MappedGroup(str(group_id), _mapping(group._expand_input))
 
 
-def _mapping(expand: DictOfListsExpandInput | ListOfDictsExpandInput) -> Mapping:
+def _mapping(expand: ExpandInput) -> Mapping:
     if isinstance(expand, DictOfListsExpandInput):
         return Mapping(sources=tuple(_source(value) for value in expand.value.values()))
     references: tuple[str, ...] = ()
@@ -188,32 +194,53 @@ def _reads(task: Operator) -> Iterator[XComRef]:
     One that several expanded arguments share is read whole: each of them needs an element of its own.
     """
     whole: dict[tuple[str, str], None] = {}
-    sparse: dict[tuple[str, str], None] = {}
+    sparse: dict[tuple[str, str], str] = {}
+
+    def add_expanded(expand: ExpandInput, group: str) -> None:
+        values = list(expand.value.values()) if isinstance(expand, DictOfListsExpandInput) else [expand.value]
+        for value in values:
+            is_plain = isinstance(value, PlainXComArg) and value.key == RETURN_VALUE
+            for operator, key in XComArg.iter_xcom_references(value):
+                name = (operator.task_id, key)
+                if is_plain and name not in sparse:
+                    sparse[name] = group
+                else:
+                    whole[name] = None
+
     if isinstance(task, MappedOperator):
-        for operator, key in XComArg.iter_xcom_references(task.partial_kwargs):
-            whole[operator.task_id, key] = None
-        for operator, key in _expand_references(task, plain=False):
-            whole[operator.task_id, key] = None
-        for operator, key in _expand_references(task, plain=True):
-            (whole if (operator.task_id, key) in sparse else sparse)[operator.task_id, key] = None
+        add_expanded(task._get_specified_expand_input(), "")
+        arguments: Any = task.partial_kwargs
     else:
-        for operator, key in XComArg.iter_xcom_references(task):
-            whole[operator.task_id, key] = None
+        arguments = [getattr(task, name, None) for name in task.template_fields]
+    expanded_groups = {}
+    for argument in _arguments(arguments):
+        if isinstance(argument, MappedArgument):
+            expanded_groups[id(argument._input)] = argument._input
+        else:
+            whole |= {(operator.task_id, key): None for operator, key in argument.iter_references()}
+    for group in task.iter_mapped_task_groups():
+        if (expand := expanded_groups.get(id(group._expand_input))) is not None:
+            add_expanded(expand, str(group.group_id))
     for task_id, key in whole:
         yield XComRef(task_id, key)
-    for task_id, key in sparse:
+    for (task_id, key), group_id in sparse.items():
         if (task_id, key) not in whole:
-            yield XComRef(task_id, key, whole=False)
+            yield XComRef(task_id, key, whole=False, group=group_id)
 
 
-def _expand_references(task: MappedOperator, *, plain: bool) -> Iterator[tuple[Operator, str]]:
-    """References of the expanded arguments: direct ones to a return value (`plain`), or all others."""
-    expand = task._get_specified_expand_input()
-    values = list(expand.value.values()) if isinstance(expand, DictOfListsExpandInput) else [expand.value]
-    for value in values:
-        is_plain = isinstance(value, PlainXComArg) and value.key == RETURN_VALUE
-        if is_plain == plain:
-            yield from XComArg.iter_xcom_references(value)
+def _arguments(value: Any) -> Iterator[Any]:
+    """What is resolved when a task runs, in any value (`XComArg.iter_xcom_references`)."""
+    if isinstance(value, ResolveMixin):
+        yield value
+    elif isinstance(value, (tuple, set, list)):
+        for item in value:
+            yield from _arguments(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _arguments(item)
+    elif isinstance(value, BaseOperator | MappedOperator):
+        for name in value.template_fields:
+            yield from _arguments(getattr(value, name, None))
 
 
 def _params_schema(dag: DAG) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import msgspec
 from dagcall.core.machine import RunMachine
 from dagcall.model.events import XComItem
 from dagcall.model.ids import UNMAPPED, TaskKey
-from dagcall.model.plan import RETURN_VALUE, DagPlan, MapSource, TaskPlan, XComRef
+from dagcall.model.plan import RETURN_VALUE, DagPlan, Mapping, MapSource, TaskPlan, XComRef
 from dagcall.workers.frames import Shipped
 
 SHIPPED_LIMIT = 4 << 20
@@ -49,8 +49,10 @@ class Shipper:
         if upstream is None:
             return None
         mapped = upstream.needs_expansion
-        if not ref.whole and task.mapping is not None and map_index >= 0:
-            return self._ship_element(task, map_index, ref, mapped=mapped)
+        if not ref.whole and map_index >= 0:
+            mapping = self._plan.mappings[ref.group] if ref.group else task.mapping
+            assert mapping is not None
+            return self._ship_element(mapping, map_index, ref, mapped=mapped)
         if map_index >= 0 and not set(task.mapped_groups).isdisjoint(upstream.mapped_groups):
             return self._ship_alongside(map_index, ref)
         if not self._has_ended(upstream):
@@ -73,10 +75,9 @@ class Shipper:
         instances = [self._machine.instance(TaskKey(upstream.task_id, index)) for index in indexes]
         return all(instance is not None and instance.state.is_final for instance in instances)
 
-    def _ship_element(self, task: TaskPlan, map_index: int, ref: XComRef, *, mapped: bool) -> Shipped | None:
-        assert task.mapping is not None
+    def _ship_element(self, mapping: Mapping, map_index: int, ref: XComRef, *, mapped: bool) -> Shipped | None:
         index = map_index
-        for source in reversed(task.mapping.sources):
+        for source in reversed(mapping.sources):
             # The last argument varies fastest, as `DictOfListsExpandInput._expand_mapped_field` counts.
             length = self._length(source)
             if not length:

@@ -23,6 +23,8 @@ class XComRef:
     key: str = RETURN_VALUE
     whole: bool = True
     """False: only used by `expand`, where one instance needs one element and the length."""
+    group: str = ""
+    """Not `whole`: the mapped task group that is expanded over it; empty: the task itself is."""
 
 
 @dataclass(frozen=True)

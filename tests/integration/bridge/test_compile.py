@@ -147,6 +147,12 @@ with DAG("compiled", schedule=None, dagrun_timeout=timedelta(minutes=2), fail_fa
     watched = EmptyOperator(task_id="watched", on_success_callback=print)
     [product, zipped, joined, mixed] >> empty >> watched >> closed
     dag.add_result(product)
+
+    @task_group(prefix_group_id=False)
+    def expanded(a, b):
+        each.override(task_id="in_group")(a, b)
+
+    expanded.expand(a=one, b=[1, 2])
 """
 
 
@@ -213,6 +219,14 @@ def test_reads(plan: DagPlan) -> None:
     assert of["mixed"] == {("work", "x", True)}
     assert of["work"] == {("one", "return_value", True)}
     assert of["empty"] == set()
+    assert of["in_group"] == {("one", "return_value", False)}
+    (ref,) = plan.by_id["in_group"].reads
+    assert ref.group == "expanded"
+
+
+def test_mapped_groups(plan: DagPlan) -> None:
+    assert plan.by_id["in_group"].mapped_groups == ("expanded",)
+    assert plan.mappings == {"expanded": Mapping((MapSource("xcom", task_id="one"), MapSource("literal", 2)))}
 
 
 def test_empty_tasks_need_no_worker(plan: DagPlan) -> None:

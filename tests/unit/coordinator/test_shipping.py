@@ -152,3 +152,21 @@ def test_in_a_mapped_group_each_instance_gets_what_its_own_upstream_instance_pus
         assert (item.map_index, item.values) == (index, values)
     (item,) = shipper.xcoms_for(last, -1)
     assert (item.map_index, item.values) == (-1, [pack(10), pack(12)]), "outside of the group: all that was pushed"
+
+
+def test_of_what_a_group_is_mapped_over_each_instance_gets_its_own_element() -> None:
+    plan = plan_of(
+        TaskPlan("up", "Python", downstream=("in_group",)),
+        TaskPlan(
+            "in_group",
+            "Python",
+            upstream=("up",),
+            mapped_groups=("g",),
+            reads=(XComRef("up", whole=False, group="g"),),
+        ),
+        mapped_groups=(MappedGroup("g", over("up", 2)),),
+    )
+    shipper = Shipper(plan, finished(plan, {"up": [7, 8]}))
+    for index, (element, value) in enumerate([(0, 7), (0, 7), (1, 8), (1, 8)]):
+        (item,) = shipper.xcoms_for(plan.by_id["in_group"], index)
+        assert (item.index, item.length, item.values) == (element, 2, [pack(value)])

@@ -1,7 +1,7 @@
 """XComs. Upstream ones came with the start frame, the returned value leaves with the attempt's end; the rest is asked of
 the coordinator, or told it at once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, overload
 
 import msgspec
@@ -193,21 +193,24 @@ def keep_returned_value() -> None:
 
 
 def mark_expanding() -> None:
-    """Tell the conversation when the arguments of a mapped task are resolved, and only then."""
+    """Tell the conversation when the arguments of a mapped task, or group, are resolved, and only then."""
+    from airflow.sdk.definitions._internal.expandinput import MappedArgument
     from airflow.sdk.definitions.mappedoperator import MappedOperator
     from airflow.sdk.execution_time import task_runner
 
-    stock = MappedOperator._expand_mapped_kwargs
+    def marking(stock: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+        def expand(self: Any, context: Any) -> Any:
+            comms: Any = task_runner.SUPERVISOR_COMMS
+            comms.expanding = True
+            try:
+                return stock(self, context)
+            finally:
+                comms.expanding = False
 
-    def expand(self: Any, context: Any) -> Any:
-        comms: Any = task_runner.SUPERVISOR_COMMS
-        comms.expanding = True
-        try:
-            return stock(self, context)
-        finally:
-            comms.expanding = False
+        return expand
 
-    MappedOperator._expand_mapped_kwargs = expand  # type: ignore[method-assign]
+    MappedOperator._expand_mapped_kwargs = marking(MappedOperator._expand_mapped_kwargs)  # type: ignore[assignment,method-assign]
+    MappedArgument.resolve = marking(MappedArgument.resolve)  # type: ignore[assignment,method-assign]
 
 
 HANDLERS: dict[type, Handler] = {
