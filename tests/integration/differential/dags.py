@@ -178,7 +178,7 @@ class _Builder:
         if not task["teardown"]:
             common["trigger_rule"] = task["rule"]
         if any("timeout" in acts for acts in task["acts"].values()):
-            common["execution_timeout"] = timedelta(seconds=0.05)
+            common["execution_timeout"] = timedelta(seconds=0.4)
         if task["policy"]:
             common["retry_policy"] = ExceptionRetryPolicy(
                 rules=[

@@ -25,7 +25,7 @@ from process import adopt_orphans, end_all
 from stock import TUNED, Installation, Stock
 
 WAYS = 60
-PATIENCE = 60.0
+PATIENCE = 300.0
 """Seconds for a run that has begun."""
 AT_ONCE = 8
 DAG_FILE = """
