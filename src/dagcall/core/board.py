@@ -27,7 +27,7 @@ class Board:
         self.tasks: dict[str, TaskRun] = {}
         """In topological order."""
         self.has_mapping = False
-        """Some task may have more than one instance."""
+        """Some task is `in_mapping`."""
         self.grouped: list[TaskRun] = []
         """Those in mapped task groups, in topological order."""
         self.attempts: dict[int, TaskInstance] = {}
@@ -67,7 +67,11 @@ class Board:
             relatives = (*task.task.upstream, *task.node.setups, *task.node.scope, *task.node.sources)
             for task_id in dict.fromkeys(relatives):
                 tasks[task_id].affects.append(task)
-            self.has_mapping = self.has_mapping or task.task.needs_expansion
+                if task.task.mapped_groups:
+                    tasks[task_id].affects_in_groups.append(task)
+            if task.node.sources or task.task.mapped_groups:
+                for related in (task, *(tasks[task_id] for task_id in task.node.sources)):
+                    related.in_mapping = self.has_mapping = True
             if task.task.mapped_groups:
                 self.grouped.append(task)
                 task.to_judge.update(ti.map_index for ti in task.instances)
@@ -110,10 +114,9 @@ class Board:
             self.watched_open += width - 1
         if task.task.mapped_groups:
             task.to_judge = set(range(width))
-            for affected in task.affects:  # they wait for other rows now
-                if affected.task.mapped_groups:
-                    self.dirty[affected] = None
-                    affected.touch(task, UNMAPPED)
+            for affected in task.affects_in_groups:  # they wait for other rows now
+                self.dirty[affected] = None
+                affected.touch(task, UNMAPPED)
 
     def queue(self, ti: TaskInstance) -> None:
         """Open the next try of an instance and ask for its start."""
@@ -213,12 +216,6 @@ class Board:
             self.commands.append(StopAttempt(ti.attempt, type(self._event).__name__))
         ti.attempt = ti.epoch = None
 
-    def _affect(self, task: TaskRun, map_index: int) -> None:
-        for affected in task.affects:
-            self.dirty[affected] = None
-            if affected.task.mapped_groups:
-                affected.touch(task, map_index)
-
     def _count_end(self, task: TaskRun, ti: TaskInstance, state: TaskState, old: TaskState) -> None:
         for counts in task.feeds:
             counts.add(state)
@@ -229,7 +226,10 @@ class Board:
             task.unfinished -= 1
             self.unfinished -= 1
             self.watched_open -= task.watched
-        self._affect(task, ti.map_index)
+        for affected in task.affects:
+            self.dirty[affected] = None
+        for affected in task.affects_in_groups:
+            affected.touch(task, ti.map_index)
         if state is not TaskState.SUCCESS or task.task.can_skip_downstream:
             self.setback = True
         if state is TaskState.FAILED or state is TaskState.UPSTREAM_FAILED:

@@ -113,9 +113,11 @@ class TaskRun:
 
     __slots__ = (
         "affects",
+        "affects_in_groups",
         "ended",
         "expanded",
         "feeds",
+        "in_mapping",
         "instances",
         "node",
         "on_answer_path",
@@ -156,7 +158,10 @@ class TaskRun:
         self.feeds: list[Counts] = [self.ended]
         """The counts, here and downstream, that an instance of this task is part of."""
         self.affects: list[TaskRun] = []
-        """The tasks to judge again when an instance of this one ends."""
+        """The tasks to judge again when an instance of this one ends; and those of them in mapped groups."""
+        self.affects_in_groups: list[TaskRun] = []
+        self.in_mapping = False
+        """Mapped over something, in a mapped group, or what either is mapped over."""
         self.skipped_later: set[int] = set()
         """Map indexes a branch upstream skipped before they existed; -1 is all of them (`NotPreviouslySkippedDep`)."""
         self.to_judge: set[int] = set()

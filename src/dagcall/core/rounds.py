@@ -37,7 +37,7 @@ class Rounds:
     def play_one(self) -> None:
         board = self._board
         tasks, board.dirty = board.dirty, {}
-        if not board.has_mapping:
+        if not board.has_mapping or not any(task.in_mapping for task in tasks):
             verdicts = [(task, verdict) for task in tasks if task.waiting and (verdict := judge(task))]
             for task, verdict in verdicts:
                 self._give_all(task, task.instances, verdict)
