@@ -3,6 +3,7 @@
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 
 from dagcall.core.asset_book import AssetBook
 from dagcall.model.assets import (
@@ -41,21 +42,12 @@ def with_events(
     book: AssetBook, made: Iterable[tuple[AssetEvent, list[Queued]]], dequeued: Iterable[Queued] = ()
 ) -> AssetChanges:
     """New events, with every declaration that is not durable yet."""
-    unsaved = book.unsaved()
     events: list[AssetEvent] = []
     queued: dict[tuple[str, int], Queued] = {}
     for event, entries in made:
         events.append(event)
         queued.update(((entry.dag_id, entry.asset_id), entry) for entry in entries)
-    return AssetChanges(
-        assets=unsaved.assets,
-        aliases=unsaved.aliases,
-        references=unsaved.references,
-        forgotten=unsaved.forgotten,
-        events=tuple(events),
-        queued=tuple(queued.values()),
-        dequeued=tuple(dequeued),
-    )
+    return replace(book.unsaved(), events=tuple(events), queued=tuple(queued.values()), dequeued=tuple(dequeued))
 
 
 def _direct(book: AssetBook, outlets: Outlets) -> Iterable[Asset]:

@@ -167,7 +167,7 @@ class Journal(Protocol):
         ...
 
     async def delete(self, key: RunKey) -> bool:
-        """Forget a run and its records; False when there is none. Plans stay."""
+        """Forget a run, its records and what events it consumed; False when there is none. Plans and events stay."""
         ...
 
     async def close(self) -> None:

@@ -128,7 +128,9 @@ class MemoryJournal:
         return [run.head for run in found[query.offset : query.offset + query.limit]], len(found)
 
     async def delete(self, key: RunKey) -> bool:
-        return self._writable().runs.pop(key, None) is not None
+        storage = self._writable()
+        storage.assets.consumed = [one for one in storage.assets.consumed if (one.dag_id, one.run_id) != key]
+        return storage.runs.pop(key, None) is not None
 
     async def close(self) -> None:
         if self._epoch and not self._closed and self._storage.epoch == self._epoch:

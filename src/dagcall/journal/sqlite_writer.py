@@ -52,6 +52,7 @@ _NEXT_EPOCH: Final = statement("next_epoch")
 _INSERT_PLAN: Final = statement("insert_plan")
 _DELETE_RECORDS: Final = statement("delete_records")
 _DELETE_RUN: Final = statement("delete_run")
+_DELETE_CONSUMPTION: Final = statement("delete_consumption")
 
 
 class KnownRun(NamedTuple):
@@ -256,6 +257,7 @@ class SqliteWriter:
             return False
         self._cursor.execute(_DELETE_RECORDS, (known.row,))
         self._cursor.execute(_DELETE_RUN, (known.row,))
+        self._cursor.execute(_DELETE_CONSUMPTION, key)
         self._log_pages += 8
         return True
 

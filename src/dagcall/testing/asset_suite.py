@@ -189,6 +189,18 @@ class AssetSuite(JournalStorage):
 
         self.run(tmp_path, test)
 
+    def test_a_deleted_run_consumed_nothing(self, tmp_path: Path) -> None:
+        async def test(journal: Journal) -> None:
+            consumed = (Consumption(1, *KEY, True), Consumption(1, "shop", "other", True))
+            await journal.append(
+                replace(first_batch(head_for()), assets=AssetChanges(events=EVENTS, consumed=consumed))
+            )
+            await journal.delete(KEY)
+            assert await journal.assets.consumptions([1]) == [consumed[1]]
+            assert (await journal.assets.events(AssetEventQuery()))[1] == len(EVENTS)
+
+        self.run(tmp_path, test)
+
     def test_writes_stand_in_line_with_batches(self, tmp_path: Path) -> None:
         async def test(journal: Journal) -> None:
             first = first_batch(head_for())

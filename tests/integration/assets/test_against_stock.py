@@ -135,12 +135,15 @@ def stock(tmp_path_factory: pytest.TempPathFactory) -> list[list[dict[str, Any]]
     own = {"AIRFLOW_HOME": str(folder), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
     script = str(Path(__file__).with_name("stock_assets.py"))
     command = [sys.executable, script, str(folder / "specs.json"), str(folder / "results.json")]
-    done = subprocess.run(command, cwd=folder, env=inherited | own, capture_output=True, text=True, timeout=110)
+    done = subprocess.run(
+        command, cwd=folder, env=inherited | own, capture_output=True, text=True, timeout=60 + 5 * len(SEEDS)
+    )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     results: list[list[dict[str, Any]]] = json.loads((folder / "results.json").read_text())
     return results
 
 
+@pytest.mark.timeout(70 + 6 * len(SEEDS))
 def test_same_events_and_runs(stock: list[list[dict[str, Any]]]) -> None:
     """A run is given what stock's is given. The one exception: where one step updates an asset twice, stock leaves the
     second event to the run after, and here the run has it already."""
