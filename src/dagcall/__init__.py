@@ -8,6 +8,7 @@ pay for nothing else. `Reject` is Airflow's exception where Airflow is installed
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from dagcall.deadline import time_left
 from dagcall.emit import emit
 from dagcall.errors import DagcallError, NotFinished, RunFailed
 from dagcall.version import __version__
@@ -30,6 +31,7 @@ __all__ = [
     "RunHandle",
     "__version__",
     "emit",
+    "time_left",
 ]
 
 _LAZY = {

@@ -19,6 +19,8 @@ from uuid import UUID
 
 import msgspec
 
+from dagcall.deadline import set_deadline
+from dagcall.emit import set_hook
 from dagcall.model.assets import Outlets
 from dagcall.model.events import EndKind
 from dagcall.reject import Reject
@@ -37,6 +39,7 @@ _PRELOADED = (
     "airflow.sdk.execution_time.timeout",
     "airflow.sdk.serde",
     "dagcall.airflow_bridge.compile",
+    "dagcall.airflow_bridge.emitting",
     "dagcall.airflow_bridge.forking",
     "dagcall.airflow_bridge.loader",
     "dagcall.airflow_bridge.restore",
@@ -216,6 +219,7 @@ class AirflowRuntime:
 
         from dagcall.airflow_bridge.comms import WorkerComms
         from dagcall.airflow_bridge.conversation import Outgoing
+        from dagcall.airflow_bridge.emitting import Emitter
 
         assert self._channel is not None
         runner = self._task_runner
@@ -229,6 +233,7 @@ class AirflowRuntime:
             try_number=start.try_number,
             map_index=start.map_index,
         )
+        emitter = Emitter(self._channel, start)
         log = runner.log
         log.info("::group::Pre Execute")
         depth = len(_CURRENT_CONTEXT)
@@ -239,15 +244,21 @@ class AirflowRuntime:
             comms.dag = ti.task.dag
             comms.downstream = ti.task.downstream_task_ids if ti.task.is_mapped else None
             context = ti.get_template_context()
+            set_hook(emitter)
+            set_deadline(start.deadline)
             state, _, error = runner.run(ti, context, log)
         except BaseException as early:
             # Outside `run()`: params that do not validate, or a task that is gone. Airflow's supervisor sees such a
             # process exit with status 1 and retries the task if it may.
+            emitter.close()
             self._channel.send(_ended(start, comms, None, early))
             log.exception("Task failed before it could run")
             return
         finally:
+            set_hook(None)
+            set_deadline(None)
             del _CURRENT_CONTEXT[depth:]
+        emitter.close()
         try:
             self._channel.send(_ended(start, comms, state, error))
         except ProtocolError as too_large:  # and so nothing was sent

@@ -17,7 +17,7 @@ from dagcall.model.events import (
 from dagcall.model.ids import RunKey
 from dagcall.model.plan import DagPlan
 from dagcall.workers.base import Code, Lease
-from dagcall.workers.frames import Amended, Ask, Ended, Pushed, Suspended
+from dagcall.workers.frames import Amended, Ask, Chunk, Ended, Pushed, Suspended
 
 
 class AttemptOwner(Protocol):
@@ -29,6 +29,7 @@ class AttemptOwner(Protocol):
     def epoch(self) -> int: ...
     def attempt_leased(self, attempt: "Attempt") -> None: ...
     def attempt_asked(self, attempt: "Attempt", frame: Ask) -> None: ...
+    def attempt_emitted(self, frame: Chunk) -> None: ...
     def attempt_ended(self, attempt: "Attempt", event: AttemptEnded) -> None: ...
     def attempt_amended(self, event: AttemptAmended) -> None: ...
     def attempt_admitted(self, attempt: "Attempt") -> None:
@@ -89,6 +90,9 @@ class Attempt:
         item = XComItem(frame.key, frame.value)
         self.pushed_xcoms.append(item)
         self._driver.run.machine.push_xcom(self.command.attempt, item)
+
+    def emitted(self, frame: Chunk) -> None:
+        self._driver.attempt_emitted(frame)
 
     def asked(self, frame: Ask) -> None:
         self._driver.attempt_asked(self, frame)

@@ -22,6 +22,7 @@ from typing import assert_never
 from dagcall.coordinator.assets import Assets
 from dagcall.coordinator.attempt import Attempt
 from dagcall.coordinator.awaits import Awaited, Awaits
+from dagcall.coordinator.chunks import PAUSE, Chunks
 from dagcall.coordinator.clock import Clock
 from dagcall.coordinator.limits import Limits
 from dagcall.coordinator.run import Run
@@ -61,7 +62,7 @@ from dagcall.model.notice import Notice
 from dagcall.model.records import Batch
 from dagcall.model.states import TaskState
 from dagcall.workers.base import Code, Workers
-from dagcall.workers.frames import Ask
+from dagcall.workers.frames import Ask, Chunk
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,8 @@ class Driver:
         self._asset_changes: list[AssetChanges] = []
         """Of the batch in the making."""
         self._stopped = False
+        self._chunks = Chunks()
+        self._chunk_pause: asyncio.TimerHandle | None = None
         self._held: list[Attempt] | None = [] if held else None
 
     @property
@@ -208,6 +211,20 @@ class Driver:
         number, task_id = attempt.command.attempt, attempt.command.task_id
         error = ErrorInfo("NeverScheduled", f"task {task_id!r}: {obstacle}")
         self.attempt_ended(attempt, AttemptEnded(number, self.epoch, EndKind.FAILED, error=error))
+
+    def attempt_emitted(self, frame: Chunk) -> None:
+        event = self._chunks.take(frame)
+        if event is None or self._stopped:
+            return
+        self._events.append(event)
+        if self._chunk_pause is None:
+            self._process_chunks()
+
+    def _process_chunks(self) -> None:
+        self._chunk_pause = None
+        if self._events and not self._stopped:
+            self._process()
+            self._chunk_pause = asyncio.get_running_loop().call_later(PAUSE, self._process_chunks)
 
     def attempt_asked(self, attempt: Attempt, frame: Ask) -> None:
         answer = self._around.answer_question(self.run, frame)
@@ -421,6 +438,8 @@ class Driver:
     def _let_go(self, reason: str) -> None:
         """Nothing more happens to the run here: no timer fires, no attempt goes on."""
         self._stopped = True
+        if self._chunk_pause is not None:
+            self._chunk_pause.cancel()
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()

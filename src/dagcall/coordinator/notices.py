@@ -27,7 +27,7 @@ from dagcall.model.commands import Record, StartAttempt
 from dagcall.model.ids import RunKey
 from dagcall.model.notice import Notice
 from dagcall.workers.base import Code, Lease, Workers
-from dagcall.workers.frames import Amended, Ask, Ended, Notify, Pushed
+from dagcall.workers.frames import Amended, Ask, Chunk, Ended, Notify, Pushed
 
 log = logging.getLogger("dagcall.notices")
 
@@ -214,6 +214,9 @@ class NoticeJob:
 
     def pushed(self, frame: Pushed) -> None:
         """Of an XCom nothing is kept: the task it would belong to has ended."""
+
+    def emitted(self, frame: Chunk) -> None:
+        """As `pushed`."""
 
     def amended(self, frame: Amended) -> None:
         """As `pushed`."""

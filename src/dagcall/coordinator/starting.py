@@ -38,6 +38,7 @@ def start_frame(run: Run, command: StartAttempt | Await, epoch: int, log_path: s
         xcoms=xcoms,
         asset_events=accepted.asset_events,
         continues=None if continues is None else _continues(continues),
+        deadline=None if task is None or task.is_teardown else accepted.deadline,
         expanded_ti_count=1 if task is None else machine.expand_width(command.task_id) or 1,
     )
 

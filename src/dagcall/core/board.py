@@ -5,6 +5,7 @@ hold, and keeps in step with it: the counts that rules and conclusions read, the
 the tasks to judge again, the records. Each change costs the number of the task's direct relatives, not more.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from dagcall.core import mapping, suspension
@@ -13,7 +14,7 @@ from dagcall.core.instance import EndedTry, TaskInstance, TaskRun
 from dagcall.core.transitions import TRANSITIONS, illegal
 from dagcall.core.xcoms import RunXComs
 from dagcall.model.commands import Command, Record, SetTimer, StartAttempt, StopAttempt, StopAwait
-from dagcall.model.events import AttemptEnded, ErrorInfo, Event, Resumed, RetryDue
+from dagcall.model.events import AttemptEnded, Emitted, ErrorInfo, Event, Resumed, RetryDue
 from dagcall.model.ids import UNMAPPED, RunKey, TaskKey
 from dagcall.model.plan import DagPlan
 from dagcall.model.states import SUSPENDED_STATES, TaskState
@@ -196,6 +197,8 @@ class Board:
 
     def _close(self, ti: TaskInstance, state: TaskState, old: TaskState) -> None:
         """Dates, and the end of the try that was open, if one was."""
+        if ti.has_emitted:
+            self._end_chunks(ti, state)
         ti.retry_due = None
         if ti.start_date is None:
             ti.start_date = self.now
@@ -249,7 +252,28 @@ class Board:
             data["waits_for"] = ti.waits_for
         self.record("task", data)
 
+    def record_chunks(self, ti: TaskInstance, chunks: Iterable[dict[str, Any]]) -> None:
+        """Tell partial results. The first record of a try carries the event, without the values."""
+        event = self._event
+        assert isinstance(event, Emitted)
+        journaled = None if ti.has_emitted else Emitted(event.attempt, event.epoch)
+        for chunk in chunks:
+            self.commands.append(Record("chunk", _try_of(ti) | chunk, journaled))
+            journaled = None
+        ti.has_emitted = self._carried = True
+
+    def _end_chunks(self, ti: TaskInstance, state: TaskState) -> None:
+        """The try that emitted has ended. Unless it did so of its own will, and well, what it emitted is void."""
+        ti.has_emitted = False
+        own_end = isinstance(self._event, AttemptEnded) and self._event.attempt == ti.attempt
+        if not (own_end and state in (TaskState.SUCCESS, TaskState.SKIPPED)):
+            self.record("rollback", _try_of(ti))
+
     def record(self, kind: str, data: dict[str, Any]) -> None:
         """Append a record; the first one of a step carries the event that caused the step."""
         self.commands.append(Record(kind, data, None if self._carried else self._event))
         self._carried = True
+
+
+def _try_of(ti: TaskInstance) -> dict[str, Any]:
+    return {"task_id": ti.task.task_id, "map_index": ti.map_index, "try_number": ti.try_number}

@@ -36,6 +36,7 @@ class TaskInstance:
         "error",
         "first_attempt",
         "first_reschedule",
+        "has_emitted",
         "hostname",
         "map_index",
         "pid",
@@ -86,6 +87,8 @@ class TaskInstance:
         """The return value as plain JSON, where the worker sent it."""
         self.rendered_map_index: str | None = None
         self.rendered_fields = b""
+        self.has_emitted = False
+        """The open try has handed out partial results."""
         self.hostname = ""
         self.pid = 0
         self.tries: tuple[EndedTry, ...] = ()

@@ -50,6 +50,7 @@ from dagcall.model.events import (
     AttemptEnded,
     AttemptStarted,
     CancelRequested,
+    Emitted,
     EndKind,
     ErrorInfo,
     Event,
@@ -173,6 +174,8 @@ class RunMachine:
                 return self._attempt_ended(event)
             case AttemptStarted():
                 return self._attempt_started(event)
+            case Emitted():
+                return self._emitted(event)
             case RunAccepted():
                 return self._accept(event)
             case RetryDue():
@@ -234,6 +237,16 @@ class RunMachine:
         self._board.change(ti, TaskState.RUNNING)
         return True
 
+    def _emitted(self, event: Emitted) -> bool:
+        ti = self._board.attempts.get(event.attempt)
+        if ti is None or ti.epoch != event.epoch:
+            return False
+        chunks = [{"value": json.loads(value)} for value in event.values]
+        if event.truncated:
+            chunks.append({"truncated": True})
+        self._board.record_chunks(ti, chunks)
+        return True
+
     def _attempt_ended(self, event: AttemptEnded) -> bool:
         board = self._board
         ti = board.attempts.get(event.attempt)
@@ -252,11 +265,17 @@ class RunMachine:
         if event.kind in suspension.STATE_OF:
             board.suspend(ti, event)
             return True
-        board.change(ti, _state_after(event.kind, ti))
+        state, delay = _state_after(event.kind, ti), 0.0
+        if state is TaskState.UP_FOR_RETRY:
+            delay = self._retry_delay(ti) if event.retry_delay is None else event.retry_delay
+            deadline = None if ti.task.is_teardown or self._stopped else self.accepted.deadline
+            if deadline is not None and board.now + delay >= deadline:
+                state, ti.error = TaskState.FAILED, retries.too_late(ti.error, delay, deadline - board.now)
+        board.change(ti, state)
         if event.outlets is not None and ti.state is TaskState.SUCCESS:
             board.commands.append(EmitAssetEvents(ti.task.task_id, ti.map_index, event.outlets))
-        if ti.state is TaskState.UP_FOR_RETRY:
-            board.retry_after(ti, self._retry_delay(ti) if event.retry_delay is None else event.retry_delay)
+        if state is TaskState.UP_FOR_RETRY:
+            board.retry_after(ti, delay)
         for task_id, map_index in event.skip:
             self._skip(ti.task.task_id, board.tasks[task_id], map_index)
         if ti.state is TaskState.FAILED and self.plan.fail_fast and not self._stopped:

@@ -9,6 +9,7 @@ import math
 from datetime import UTC, datetime
 from typing import Final
 
+from dagcall.model.events import ErrorInfo
 from dagcall.model.plan import Retry
 
 MAX_RETRY_DELAY: Final = 24 * 60 * 60
@@ -18,6 +19,13 @@ MAX_RETRY_DELAY: Final = 24 * 60 * 60
 def may_retry(retry: Retry, try_number: int) -> bool:
     """Whether try `try_number` (1, 2, ...), having failed, may be followed by another."""
     return retry.retries != 0 and try_number <= retry.retries
+
+
+def too_late(error: ErrorInfo | None, delay: float, left: float) -> ErrorInfo:
+    """Why a try that failed is the last one, though another is allowed: it would begin after the call's deadline."""
+    known = error or ErrorInfo("TaskFailed", "the task failed")
+    why = f"not tried again: the next try is due in {delay:g} s, the deadline of the call in {max(left, 0.0):.3g} s"
+    return ErrorInfo(known.type, f"{known.message} ({why})")
 
 
 def retry_delay(retry: Retry, dag_id: str, task_id: str, logical_date: float | None, try_number: int) -> float:

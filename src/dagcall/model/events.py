@@ -123,6 +123,21 @@ class AttemptStarted:
 
 
 @dataclass(frozen=True)
+class Emitted:
+    """Partial results of an attempt (`dagcall.emit`): plain JSON, in order.
+
+    Journaled once an attempt and without the values, which are in the `chunk` records: later decisions depend only on
+    whether there were any.
+    """
+
+    attempt: int
+    epoch: int
+    values: tuple[bytes, ...] = ()
+    truncated: bool = False
+    """More were emitted than are kept."""
+
+
+@dataclass(frozen=True)
 class AttemptEnded:
     """The one recorded end of an attempt. Ignored unless attempt and epoch are those of the open attempt."""
 
@@ -235,6 +250,7 @@ Event = (
     | AttemptBlocked
     | AttemptAdmitted
     | AttemptStarted
+    | Emitted
     | AttemptEnded
     | Resumed
     | RetryDue

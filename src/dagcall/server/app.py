@@ -4,6 +4,7 @@ from starlette.routing import Router
 from starlette.types import ASGIApp
 
 from dagcall.coordinator.api import CoordinatorView
+from dagcall.server.attendance import Attendance
 from dagcall.server.context import Context
 from dagcall.server.guard import API_V2, Guard, not_found
 from dagcall.server.policy import AllowAll, Policy
@@ -14,6 +15,6 @@ from dagcall.server.settings import ServerSettings
 
 def create_app(coordinator: CoordinatorView, settings: ServerSettings, policy: Policy | None = None) -> ASGIApp:
     """The ASGI application over a running coordinator. `policy`: everybody may do everything unless given."""
-    context = Context(coordinator, settings, policy or AllowAll())
+    context = Context(coordinator, settings, policy or AllowAll(), Attendance(coordinator))
     router = Router(starlette_routes(TABLE, context, API_V2), default=not_found, redirect_slashes=False)
     return Guard(router, settings)

@@ -2,7 +2,7 @@
 
 import time
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from dagcall.coordinator.api import CallRequest, RunView
@@ -10,6 +10,7 @@ from dagcall.errors import BadRequest, NotSupported, Problem, ShuttingDown
 from dagcall.model.ids import RunKey
 from dagcall.server.accept import JSON, NDJSON, SSE, negotiate
 from dagcall.server.answers import accepted, answer, run_headers
+from dagcall.server.attendance import CANCEL, CONTINUE
 from dagcall.server.context import Context
 from dagcall.server.policy import Caller
 from dagcall.server.preferences import Wait, decide_wait, parse_prefer
@@ -34,8 +35,8 @@ async def call(context: Context, request: Request, caller: Caller) -> Response:
     media_type = negotiate(headers.get("accept", ""), ANSWERS)
     position = _position(request, query, media_type)
     wait = _wait(context, request, query, context.settings.default_wait)
-    on_disconnect = query.one("on_disconnect") or "continue"
-    if on_disconnect not in ("continue", "cancel"):
+    on_disconnect = query.one("on_disconnect") or CONTINUE
+    if on_disconnect not in (CONTINUE, CANCEL):
         raise BadRequest(f"Query parameter 'on_disconnect' must be 'continue' or 'cancel', not {on_disconnect!r}.")
     key = headers.get("idempotency-key")
     if key is not None and not 0 < len(key) <= KEY_LENGTH:
@@ -59,18 +60,12 @@ async def call(context: Context, request: Request, caller: Caller) -> Response:
             traceparent=headers.get("traceparent"),
         )
     )
-    try:
-        if media_type != JSON:
-            return EventStream(
-                context, view, media_type, position, run_headers(view, wait.applied), cancels=on_disconnect == "cancel"
-            )
-        if wait.at_once:
-            return accepted(view, run_headers(view, wait.applied, time.perf_counter() - began))
-        problem = await _wait_for(context, view, wait, request, watch_at_once=on_disconnect == "cancel")
-    except ClientDisconnect:
-        if on_disconnect == "cancel":
-            await context.coordinator.cancel(view.key, "caller", "the caller disconnected (on_disconnect=cancel)")
-        raise
+    context.attendance.called(view, on_disconnect)
+    if media_type != JSON:
+        return _stream(context, view, media_type, position, run_headers(view, wait.applied))
+    if wait.at_once:
+        return accepted(view, run_headers(view, wait.applied, time.perf_counter() - began))
+    problem = await _wait_for(context, view, wait, request)
     answered = run_headers(view, wait.applied, time.perf_counter() - began)
     return answer(view, answered) if problem is None else problem_response(problem, answered)
 
@@ -83,7 +78,7 @@ async def attach(context: Context, request: Request, caller: Caller) -> Response
     wait = _wait(context, request, query, 0.0)
     view = await context.coordinator.run(_key(request))
     if media_type != JSON:
-        return _stream(context, view, media_type, position, wait)
+        return _stream(context, view, media_type, position, run_headers(view, wait.applied, with_state=True))
     problem = await _wait_for(context, view, wait, request)
     headers = run_headers(view, wait.applied, with_state=True)
     return answer(view, headers) if problem is None else problem_response(problem, headers)
@@ -95,7 +90,7 @@ async def events(context: Context, request: Request, caller: Caller) -> Response
     media_type = negotiate(request.headers.get("accept", ""), STREAMS)
     position = _position(request, query, media_type)
     view = await context.coordinator.run(_key(request))
-    return _stream(context, view, media_type, position, Wait(0.0, False, "wait=0"))
+    return _stream(context, view, media_type, position, run_headers(view, "wait=0", with_state=True))
 
 
 async def cancel(context: Context, request: Request, caller: Caller) -> Response:
@@ -123,12 +118,14 @@ def _wait(context: Context, request: Request, query: Query, default: float) -> W
     return decide_wait(preferences, query.seconds("wait"), default, context.settings.max_wait)
 
 
-async def _wait_for(
-    context: Context, view: RunView, wait: Wait, request: Request, *, watch_at_once: bool = False
-) -> Problem | None:
+async def _wait_for(context: Context, view: RunView, wait: Wait, request: Request) -> Problem | None:
     """Wait. What is then known is in `view`; a problem when the server gave up on the run."""
     try:
-        await outcome_within(view, wait.seconds, request.receive, watch_at_once=watch_at_once)
+        if view.machine.accepted.on_disconnect == CONTINUE:
+            await outcome_within(view, wait.seconds, request.receive)
+        else:
+            async with context.attendance.wait(view):
+                await outcome_within(view, wait.seconds, request.receive, watch_at_once=True)
     except ShuttingDown:
         return None  # 202: the run is durable, and goes on when the server is back
     except Problem as problem:
@@ -151,8 +148,7 @@ def _position(request: Request, query: Query, media_type: str) -> Position:
     return Position(int(last or 0), until == "outcome")
 
 
-def _stream(context: Context, view: RunView, media_type: str, position: Position, wait: Wait) -> Response:
-    headers = run_headers(view, wait.applied, with_state=True)
+def _stream(context: Context, view: RunView, media_type: str, position: Position, headers: dict[str, str]) -> Response:
     if position.is_over(view):
         return Response(status_code=204, headers=headers)
     return EventStream(context, view, media_type, position, headers)

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dagcall.coordinator.api import CoordinatorView
+from dagcall.server.attendance import Attendance
 from dagcall.server.policy import Caller, Policy
 from dagcall.server.settings import ServerSettings
 
@@ -18,6 +19,7 @@ class Context:
     coordinator: CoordinatorView
     settings: ServerSettings
     policy: Policy
+    attendance: Attendance
 
 
 Handler = Callable[[Context, Request, Caller], Awaitable[Response]]

@@ -9,6 +9,7 @@ closes after `result` or `failure`. While nothing happens a heartbeat is sent: a
 import asyncio
 from dataclasses import dataclass
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -23,6 +24,8 @@ from dagcall.server.times import iso
 from dagcall.server.waiting import disconnected
 
 OUTCOMES = ("result", "failure")
+AT_ONCE = 256
+"""Events that are written before looking whether the reader keeps up."""
 
 
 @dataclass(frozen=True)
@@ -41,17 +44,10 @@ class Position:
 
 
 class EventStream(Response):
-    """`cancels`: the run is cancelled when this reader goes away before the outcome."""
+    """The answer to one reader."""
 
     def __init__(
-        self,
-        context: Context,
-        view: RunView,
-        media_type: str,
-        position: Position,
-        headers: dict[str, str],
-        *,
-        cancels: bool = False,
+        self, context: Context, view: RunView, media_type: str, position: Position, headers: dict[str, str]
     ) -> None:
         super().__init__(status_code=200, media_type=media_type, headers=headers)
         del self.headers["content-length"]
@@ -60,27 +56,26 @@ class EventStream(Response):
         self._view = view
         self._position = position
         self._is_sse = media_type == SSE
-        self._cancels = cancels
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         gone = asyncio.ensure_future(disconnected(receive))
         try:
-            await self._send_all(send, gone)
+            async with self._context.attendance.wait(self._view):
+                await self._send_all(send, gone)
+                if gone.done():
+                    raise ClientDisconnect()
+        except ClientDisconnect:
+            return
         finally:
             gone.cancel()
-        if gone.done() and not gone.cancelled():
-            if self._cancels and self._view.outcome is None:
-                reason = "the caller disconnected (on_disconnect=cancel)"
-                await self._context.coordinator.cancel(self._view.key, "caller", reason)
-            return
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send_all(self, send: Send, gone: "asyncio.Future[None]") -> None:
         view, sent = self._view, self._position.last_id
         while not gone.done():
             changed = view.changed()  # before reading, so that nothing falls between
-            records = view.records[sent:]
+            records = view.records[sent : sent + AT_ONCE]
             if records:
                 last = next((n for n, one in enumerate(records) if self._position.ends_with(one)), len(records))
                 body = b"".join(self._event(record) for record in records[: last + 1])

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from dagcall.model.ids import RunKey
 from dagcall.model.plan import DagPlan
-from dagcall.workers.frames import Amended, Ask, Dependency, Ended, Notify, Pushed, Start
+from dagcall.workers.frames import Amended, Ask, Chunk, Dependency, Ended, Notify, Pushed, Start
 
 
 class Code(Protocol):
@@ -65,6 +65,7 @@ class Job(Protocol):
 
     def leased(self, lease: Lease) -> None: ...
     def pushed(self, frame: Pushed) -> None: ...
+    def emitted(self, frame: Chunk) -> None: ...
     def asked(self, frame: Ask) -> None: ...
     def ended(self, frame: Ended) -> None: ...
     def amended(self, frame: Amended) -> None:

@@ -8,6 +8,7 @@ messages, in the worker's name.
 
 import os
 import socket
+import threading
 
 from dagcall.workers.frames import (
     PROTOCOL,
@@ -36,6 +37,7 @@ class Channel:
         self._buffer = FrameBuffer()
         self._pending: list[bytes] = []
         self._owner = os.getpid()
+        self._sending = threading.RLock()
         self.send(Hello(PROTOCOL, role, token, ident, os.getpid()))
 
     def fileno(self) -> int:
@@ -46,7 +48,8 @@ class Channel:
         data = encode(message)
         self._refuse_copies()
         try:
-            self._socket.sendall(data)
+            with self._sending:  # threads of a task ask and emit, too
+                self._socket.sendall(data)
         except OSError as error:
             raise ConnectionLost(str(error)) from error
 

@@ -7,7 +7,7 @@ coordinator and says `Hello` first; a wrong token or protocol version ends the c
     root zygote   Hello, Ready                 <- ListFiles, ForkLoader, ForkZygote  -> Files, Exited
     loader        Hello, Ask*, Loaded, (ends)  <- Reply*
     file zygote   Hello, Ask*, Loaded          <- Reply*, ForkWorker              -> Exited
-    worker        Hello                        <- Start, Notify, Reply            -> Pushed*, Ask*, Ended, Ask*, Amended?, Idle
+    worker        Hello                        <- Start, Notify, Reply            -> (Pushed | Chunk | Ask)*, Ended, Ask*, Amended?, Idle
 
 The workers of a file that must not be forked say `Hello, Loaded` as a file zygote does, then they are workers.
 
@@ -177,6 +177,7 @@ class Start(Frame, frozen=True, array_like=True, tag=True):
     log_path: str
     xcoms: list[Shipped]
     continues: Continues | None = None
+    deadline: float | None = None
     asset_events: bytes = b""
     expanded_ti_count: int = 1
     """How many instances the task has: what an instance in a mapped task group asks before it reads its upstreams."""
@@ -205,6 +206,14 @@ class Pushed(Frame, frozen=True, array_like=True, tag=True):
     epoch: int
     key: str
     value: bytes
+
+
+class Chunk(Frame, frozen=True, array_like=True, tag=True):
+    """Partial results that running code has emitted, in order: plain JSON."""
+
+    attempt: int
+    epoch: int
+    values: list[bytes]
 
 
 class Ended(Frame, frozen=True, array_like=True, tag=True):
@@ -267,7 +276,7 @@ class Reply(Frame, frozen=True, array_like=True, tag=True):
     error: str | None
 
 
-FromProcess = Hello | Ready | Files | Exited | Loaded | Pushed | Ended | Amended | Idle | Ask
+FromProcess = Hello | Ready | Files | Exited | Loaded | Pushed | Chunk | Ended | Amended | Idle | Ask
 ToProcess = ListFiles | ForkLoader | ForkZygote | ForkWorker | Start | Notify | Reply
 
 _encoder = msgspec.msgpack.Encoder()

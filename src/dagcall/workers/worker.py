@@ -17,7 +17,7 @@ from dagcall.workers import processes
 from dagcall.workers.base import Job
 from dagcall.workers.child import LOST_CONNECTION
 from dagcall.workers.connection import Connection
-from dagcall.workers.frames import Amended, Ask, Ended, FromProcess, Idle, Notify, Pushed, Reply, Start
+from dagcall.workers.frames import Amended, Ask, Chunk, Ended, FromProcess, Idle, Notify, Pushed, Reply, Start
 
 STOP_GRACE = 2.0
 """Seconds between SIGTERM and SIGKILL. Airflow's supervisor waits 5; a caller is waiting here."""
@@ -140,11 +140,16 @@ class Worker:
         if isinstance(frame, Ask | Amended) and self._ended is not None:
             job = self._ended
         match frame:
-            case Pushed() | Ask() | Ended() | Amended() if job is None or (frame.attempt, frame.epoch) != self._attempt:
+            case Pushed() | Chunk() | Ask() | Ended() | Amended() if (
+                job is None or (frame.attempt, frame.epoch) != self._attempt
+            ):
                 return
             case Pushed():
                 assert job is not None
                 job.pushed(frame)
+            case Chunk():
+                assert job is not None
+                job.emitted(frame)
             case Ask():
                 assert job is not None
                 job.asked(frame)

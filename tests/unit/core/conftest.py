@@ -11,6 +11,7 @@ from dagcall.model.commands import Answer, Command, EndRun, Outcome, Record, Set
 from dagcall.model.events import (
     AttemptEnded,
     AttemptStarted,
+    Emitted,
     EndKind,
     ErrorInfo,
     Event,
@@ -42,11 +43,15 @@ class Run:
 
     def feed(self, event: Event) -> list[Command]:
         self.now += 1.0
+        emitters = {ti.attempt for ti in self.machine.instances() if ti.has_emitted}
         commands = self.machine.step(event, self.now)
         recorded = [command for command in commands if isinstance(command, Record)]
         if commands:
             assert recorded, f"{event} changed something and is in no record"
-            assert [record.event for record in recorded] == [event, *[None] * (len(recorded) - 1)]
+            first: Event | None = event
+            if isinstance(event, Emitted):  # is journaled once a try, without the values
+                first = None if emitters & {event.attempt} else Emitted(event.attempt, event.epoch)
+            assert [record.event for record in recorded] == [first, *[None] * (len(recorded) - 1)]
         for record in recorded:
             json.dumps(record.data)
             entry = JournalRecord(len(self.records) + 1, self.now, record.kind, record.data, record.event)
@@ -100,6 +105,10 @@ class Run:
         if "length" in fields:
             fields["xcoms"] = (XComItem("return_value", b"x", fields.pop("length")),)
         return self.feed(AttemptEnded(attempt, 1, EndKind(kind), **fields))
+
+    def emit(self, task_id: str, *values: object, map_index: int = -1, **fields: Any) -> list[Command]:
+        chunks = tuple(json.dumps(value).encode() for value in values)
+        return self.feed(Emitted(self.attempt(task_id, map_index), 1, chunks, **fields))
 
     def suspend(self, task_id: str, kind: str = "deferred", map_index: int = -1, **fields: Any) -> list[Command]:
         """End the open attempt and leave its try open."""

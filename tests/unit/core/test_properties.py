@@ -21,6 +21,7 @@ from dagcall.model.events import (
     AttemptEnded,
     AttemptStarted,
     CancelRequested,
+    Emitted,
     EndKind,
     ErrorInfo,
     Event,
@@ -167,6 +168,7 @@ def next_events(machine: RunMachine, kinds: list[EndKind] | None = None, *, slot
             events.append(AttemptStarted(attempt, 1))
             events += [AttemptBlocked(attempt, "pool 'p'")] if slots and not instance.waits_for else []
         else:
+            events += [] if instance.has_emitted else [Emitted(attempt, 1, (b'"to"', b'"ken"'))]
             events += ends_of(machine.plan, machine.plan.by_id[key.task_id], attempt, kinds or list(EndKind))
     return events
 

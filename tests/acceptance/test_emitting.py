@@ -1,0 +1,74 @@
+"""Partial results reach the caller while the task runs."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import dagcall
+
+from .serving import Server
+
+
+def follow(server: Server, dag_id: str, **params: Any) -> list[dagcall.RunEvent]:
+    with dagcall.Client(server.url) as client:
+        events = list(client.stream(dag_id, params))
+    assert [one.id for one in events] == list(range(1, len(events) + 1))
+    return events
+
+
+def test_chunks_come_while_the_task_runs(shared: Server, tmp_path: Path) -> None:
+    file = tmp_path / "go"
+    kinds, values = [], []
+    with dagcall.Client(shared.url) as client:
+        for event in client.stream("emits", n=4, file=str(file)):
+            kinds.append(event.event)
+            if event.event == "chunk":
+                assert event.data["task_id"] == "count"
+                assert (event.data["map_index"], event.data["try_number"]) == (-1, 1)
+                values.append(event.data["value"])
+            if values == [0, 1]:
+                file.touch()  # only now can the task go on
+    assert values == [0, 1, 2, 3]
+    assert kinds == ["accepted", "task", *["chunk"] * 4, "task", "result", "end"]
+
+
+def test_mapped_tasks_threads_and_coroutines_emit(shared: Server) -> None:
+    events = follow(shared, "emits_from_everywhere")
+    said = [(one.data["map_index"], one.data["value"]) for one in events if one.event == "chunk"]
+    for index, name in enumerate("ab"):
+        assert [value for i, value in said if i == index] == [f"{name} main", f"{name} thread", f"{name} async"]
+    assert [one.data for one in events if one.event == "result"] == [{"value": ["a", "b"]}]
+
+
+@pytest.mark.parametrize("how", ["fails", "dies"])
+def test_chunks_of_a_failed_try_are_taken_back(shared: Server, how: str) -> None:
+    events = follow(shared, "emits_then_fails", how=how)
+    told = [(one.event, one.data["try_number"]) for one in events if one.event in ("chunk", "rollback")]
+    assert told == [("chunk", 1), ("rollback", 1), ("chunk", 2)]
+    assert events[-2].data == {"value": "done"}
+
+
+def test_a_tight_loop_loses_nothing_and_leaves_the_worker_usable(shared: Server) -> None:
+    events = follow(shared, "emits", n=20_000)
+    assert [one.data["value"] for one in events if one.event == "chunk"] == list(range(20_000))
+
+
+def test_a_value_that_is_too_large_fails_its_task(shared: Server) -> None:
+    answer = shared.call("emits_too_much")
+    assert answer.status_code == 500
+    assert answer.json()["error"]["type"] == "ValueError"
+    assert "over the limit" in answer.json()["error"]["message"]
+
+
+def test_the_command_line_shows_them(shared: Server) -> None:
+    import json
+    import subprocess
+    import sys
+
+    command = [sys.executable, "-m", "dagcall.cli", "call", "emits", "-p", "n=2", "--stream"]
+    done = subprocess.run(
+        command, env={"DAGCALL_URL": shared.url, "PYTHONPATH": "src"}, capture_output=True, timeout=60
+    )
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [one["data"]["value"] for one in lines if one["event"] == "chunk"] == [0, 1]

@@ -1,0 +1,81 @@
+"""`on_disconnect`: what becomes of a run when those who wait for it go away."""
+
+import asyncio
+
+import httpx
+import pytest
+from starlette.types import ASGIApp
+
+from .scripted import Hold, ScriptedCoordinator, ScriptedRun
+from .wire import Wire
+
+pytestmark = pytest.mark.anyio
+
+
+def hold(params: object, index: int) -> object:
+    raise Hold
+
+
+async def begun(http: httpx.AsyncClient, coordinator: ScriptedCoordinator, query: str = "") -> ScriptedRun:
+    coordinator.work["make"] = hold
+    await http.post(f"/call/simple?run_id=r&on_disconnect=cancel{query}", headers={"Prefer": "respond-async"})
+    return await coordinator.called("simple", "r")
+
+
+async def gone(wire: Wire) -> None:
+    wire.drop()
+    await asyncio.wait_for(wire.task, 5)
+
+
+async def test_only_the_last_waiter_takes_the_run_along(
+    app: ASGIApp, http: httpx.AsyncClient, coordinator: ScriptedCoordinator
+) -> None:
+    await begun(http, coordinator)
+    async with (
+        Wire(app, "GET", "/call/simple/r", "wait=5") as attached,
+        Wire(app, "GET", "/call/simple/r/events", accept="text/event-stream") as following,
+    ):
+        await following.until(b"accepted")
+        await gone(following)
+        assert not coordinator.cancels
+        await gone(attached)
+    assert [key for key, _, _ in coordinator.cancels] == [("simple", "r")]
+
+
+async def test_a_waiter_that_was_answered_has_not_left(
+    http: httpx.AsyncClient, coordinator: ScriptedCoordinator
+) -> None:
+    await begun(http, coordinator)
+    assert (await http.get("/call/simple/r?wait=0.01")).status_code == 202
+    assert not coordinator.cancels
+
+
+async def test_leaving_after_the_outcome_changes_nothing(
+    app: ASGIApp, http: httpx.AsyncClient, coordinator: ScriptedCoordinator
+) -> None:
+    run = await begun(http, coordinator)
+    coordinator.work["after"] = hold
+    async with Wire(app, "GET", "/call/simple/r/events", accept="*/*") as following:
+        await following.until(b'"accepted"')
+        await run.release("make", 1)
+        await following.until(b'"result"')
+        await gone(following)
+    assert not coordinator.cancels
+
+
+async def test_a_call_that_continues_keeps_a_run_that_it_shares(
+    app: ASGIApp, http: httpx.AsyncClient, coordinator: ScriptedCoordinator
+) -> None:
+    run = await begun(http, coordinator)
+    shared = coordinator.call
+
+    async def share(request: object) -> ScriptedRun:
+        return run
+
+    coordinator.call = share  # type: ignore[assignment, method-assign]
+    await http.post("/call/simple", headers={"Prefer": "respond-async"})
+    coordinator.call = shared  # type: ignore[method-assign]
+    async with Wire(app, "GET", "/call/simple/r/events", accept="*/*") as following:
+        await following.until(b'"accepted"')
+        await gone(following)
+    assert not coordinator.cancels
