@@ -7,7 +7,7 @@ VENV := .venv/bin
 PYTEST := $(VENV)/python -m pytest --maxfail=10 $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-unit test-integration test-acceptance check format bench bench-memory compat differential differential-scheduler ci lock clean
+.PHONY: help install demo serve test test-unit test-integration test-acceptance test-cuts check format bench bench-memory compat differential differential-scheduler ci lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ test-integration: install ## Run the tests of one real part each
 
 test-acceptance: install ## Run the tests of the whole: real DAG files, server and command line
 	@$(PYTEST) tests/acceptance
+
+test-cuts: install ## Cut clients' connections 1,000 times: every event once, one run each, 2 min
+	@DAGCALL_CUTS=1000 $(PYTEST) tests/acceptance/test_cuts.py
 
 check: install ## Lint, formatting, strict types, import contracts
 	@$(VENV)/ruff check .

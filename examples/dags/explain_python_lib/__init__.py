@@ -1,0 +1,1 @@
+"""What `explain_python` is made of."""
