@@ -46,11 +46,13 @@ def test_a_restart_in_the_middle_of_a_nested_call(restarts: list[Server], tmp_pa
     path = server.start("calls_two", n=7, file=str(gate))
 
     def all_wait() -> bool:
-        runs = {run["dag_id"]: run for run in server.all_runs()}
-        return len(runs) == 3 and runs["squares_one"]["state"] == "running"
+        """Both callers are suspended: a try that runs is lost with its server."""
+        runs = {run["dag_id"]: f"/call/{run['dag_id']}/{run['dag_run_id']}" for run in server.all_runs()}
+        if len(runs) < 3 or server.task_states(runs["squares_one"])["square"] != "running":
+            return False
+        return all(server.task_states(runs[one])["call"] == "deferred" for one in ("calls_one", "calls_two"))
 
-    eventually(all_wait, 30, "three runs, the last of which runs")
-    eventually(lambda: server.task_states(path)["call"] == "deferred", what="the suspension")
+    eventually(all_wait, 30, "two callers that wait, and a task that runs")
     server.process.kill()
     server.process.wait(10)
 
