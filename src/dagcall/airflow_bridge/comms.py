@@ -20,14 +20,17 @@ HANDLERS: dict[type, Handler] = {
     **assets.HANDLERS,
     **ends.HANDLERS,
 }
+HANDLERS_OF_TRIGGERS: dict[type, Handler] = {**HANDLERS, **runs.HANDLERS_OF_TRIGGERS}
 
 
 class WorkerComms(Conversation):
     """One task's conversation. A new one for each start."""
 
+    handlers = HANDLERS
+
     def send(self, msg: Any) -> Any:
         """Answer one message of the Task SDK. Raises AirflowRuntimeError as Airflow's own comms do."""
-        handler = HANDLERS.get(type(msg))
+        handler = self.handlers.get(type(msg))
         if handler is None:
             refuse(f"{type(msg).__name__} is not supported by dagcall yet")
         return handler(self, msg)

@@ -148,8 +148,6 @@ HANDLERS: dict[type, Handler] = {
     sdk.GetTaskRescheduleStartDate: _first_reschedule,
     sdk.TriggerDagRun: _trigger_dag_run,
     sdk.CreateHITLDetailPayload: _ask_input,
-    sdk.GetHITLDetailResponse: _input_response,
-    sdk.UpdateHITLDetail: _settle_input,
     sdk.GetDag: _dag,
     sdk.GetDagRun: _dag_run,
     sdk.GetDagRunState: _dag_run_state,
@@ -161,6 +159,12 @@ HANDLERS: dict[type, Handler] = {
     sdk.GetPrevSuccessfulDagRun: _previous_successful_run,
     sdk.GetPreviousTI: _previous_ti,
 }
+
+HANDLERS_OF_TRIGGERS: dict[type, Handler] = {
+    sdk.GetHITLDetailResponse: _input_response,
+    sdk.UpdateHITLDetail: _settle_input,
+}
+"""What only Airflow's triggerer answers (`HITLTrigger`), not the supervisor of a task."""
 
 
 def _ask(talk: Conversation, what: str, *args: Any) -> Any:
