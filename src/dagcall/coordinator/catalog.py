@@ -108,8 +108,8 @@ class Catalog:
         raise DagNotFound(dag_id=dag_id)
 
     def depends_on(self, name: str) -> bool:
-        """Some file has read or asked for this while it was parsed."""
-        return any(name in file.watched for file in self._files.values())
+        """Some file has read or asked for this while it was parsed, or is being parsed and may have."""
+        return any(name in file.watched or file.loading is not None for file in self._files.values())
 
     async def refresh(self, changed: Iterable[str] | None = None) -> None:
         """`look`, and wait until all that is to be parsed has been parsed."""
@@ -291,8 +291,10 @@ class Catalog:
 
 
 def _depends_on(file: DagFile, changed: set[str]) -> bool:
-    # What a broken file lacks, a module for example, is not among what it has read.
-    return bool(file.errors) or file.path in changed or not file.watched.isdisjoint(changed)
+    # What a broken file lacks, a module for example, is not among what it has read; and what one that is being parsed
+    # for the first time has asked for is not known yet.
+    asked = file.loading is not None and any(not os.path.isabs(name) for name in changed)
+    return asked or bool(file.errors) or file.path in changed or not file.watched.isdisjoint(changed)
 
 
 def _broken(dag_id: str, file: DagFile) -> DagBroken:

@@ -26,6 +26,7 @@ from dagcall.coordinator.awaits import Awaits
 from dagcall.coordinator.catalog import Catalog, Served
 from dagcall.coordinator.cipher import Cipher
 from dagcall.coordinator.clock import Clock, SystemClock
+from dagcall.coordinator.codes import CodesInUse
 from dagcall.coordinator.driver import Driver, Surroundings
 from dagcall.coordinator.inputs import Inputs
 from dagcall.coordinator.kept import Kept, keep
@@ -91,7 +92,8 @@ class Coordinator:
         self._journal = journal
         self._workers = workers
         self._clock: Clock = clock or SystemClock()
-        self.catalog = Catalog(settings.folder, workers, self._clock.now, self._release, self._on_catalog_changed)
+        self._codes = CodesInUse(workers.close)
+        self.catalog = Catalog(settings.folder, workers, self._clock.now, self._codes.release, self._on_catalog_changed)
         self.assets = Assets(journal, self._clock, lambda: self._asset_runs.wake())
         self._asset_runs = AssetRuns(self.assets, self.call, self._active_runs, self._clock.new_run_id)
         self.settings: dict[str, Any] = {}
@@ -103,8 +105,6 @@ class Coordinator:
         """From `start` on."""
         self._admission = Admission(settings.admission)
         self._drivers: dict[RunKey, Driver] = {}
-        self._codes_in_use: dict[int, tuple[Code, int]] = {}
-        self._released: set[int] = set()
         self._run_slots: Slots[RunKey] = Slots()
         self._limits = Limits()
         self.pools = Pools(journal.store, self._limits, self._drivers.values, self._clock.now)
@@ -112,7 +112,7 @@ class Coordinator:
             journal,
             workers,
             self._clock,
-            Users(self.run, self._code_for, self._use, self._unuse),
+            Users(self.run, self._code_for, self._codes.use, self._codes.unuse),
         )
         self._recent: OrderedDict[RunKey, Run] = OrderedDict()
         self._sharing = Sharing(journal, self.run, self._clock.now)
@@ -121,6 +121,7 @@ class Coordinator:
         self._stopping = False
         self._closed = False
         self._stop_watching = asyncio.Event()
+        self._resumed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._run_id_pattern = re.compile(r"^[A-Za-z0-9_.~:+-]+$")
         self._idle = asyncio.Event()
@@ -186,6 +187,7 @@ class Coordinator:
         await self.catalog.refresh()
         if self._settings.resume:
             await self._resume()
+            self._resumed.set()
             await self._notices.resume()
         self._tasks.append(asyncio.create_task(self._asset_runs.serve(), name="dagcall-asset-runs"))
 
@@ -209,6 +211,7 @@ class Coordinator:
         self._stopping = self._closed = True
         self._limits.close()
         self._stop_watching.set()
+        self._resumed.set()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -233,20 +236,20 @@ class Coordinator:
         """A run of its own for a call that has been checked."""
         self._admission.enter(request.dag_id, request.caller, nested=request.started_by is not None)
         code = served.code
-        self._use(code)  # from here on, so that a reload in the meantime does not end its processes
+        self._codes.use(code)  # from here on, so that a reload in the meantime does not end its processes
         try:
             if not code.is_open:
                 served = await self.catalog.opened(served)
                 if served.code is not code:  # the file had changed
-                    self._use(served.code)
-                    self._unuse(code)
+                    self._codes.use(served.code)
+                    self._codes.unuse(code)
                     code = served.code
                     self._check(request, served)
             await self._check_past(request, served.plan)
             run, driver, event = await self._new_run(request, served)
             accepted = driver.accept(event, request.asset_changes)
         except BaseException:
-            self._unuse(code)
+            self._codes.unuse(code)
             self._admission.leave(request.dag_id, request.caller)
             raise
         self._drivers[run.key] = driver
@@ -271,6 +274,9 @@ class Coordinator:
             raise RunNotFound(dag_id=key.dag_id, run_id=key.run_id)
         if run.head.state.is_final:
             self._keep(run)
+        elif self._settings.resume and not self._resumed.is_set():
+            await self._resumed.wait()  # for its driver: without one nobody would hear of its end
+            return await self.run(key)
         return run
 
     async def list_runs(self, query: HeadQuery) -> tuple[list[RunHead], int]:
@@ -407,7 +413,7 @@ class Coordinator:
             self._idle.clear()
             if run.outcome is None:
                 self._admission.enter(head.key.dag_id, head.caller)
-            self._use(code)
+            self._codes.use(code)
             for awaited in run.machine.pending_awaits():  # before anybody enters
                 self._limits.suspend(run.plan, run.key, awaited, awaited.kind)
             resumed.append(driver)
@@ -437,7 +443,7 @@ class Coordinator:
             self._on_answered(run)
         if run.head.state.is_final:
             self._keep(run)
-        self._unuse(driver.code)
+        self._codes.unuse(driver.code)
         self._give_turn(run.key)
         self._asset_runs.wake()
         if not self._drivers:
@@ -447,29 +453,6 @@ class Coordinator:
         self._recent[run.key] = run
         while len(self._recent) > self._settings.kept_runs:
             self._recent.popitem(last=False)
-
-    def _use(self, code: Code) -> None:
-        _, count = self._codes_in_use.get(id(code), (code, 0))
-        self._codes_in_use[id(code)] = (code, count + 1)
-
-    def _unuse(self, code: Code) -> None:
-        entry = self._codes_in_use.get(id(code))
-        if entry is None:
-            return
-        if entry[1] > 1:
-            self._codes_in_use[id(code)] = (code, entry[1] - 1)
-            return
-        del self._codes_in_use[id(code)]
-        if id(code) in self._released:
-            self._released.discard(id(code))
-            self._workers.close(code)
-
-    def _release(self, code: Code) -> None:
-        """The catalog has replaced this version: its processes end with its last run."""
-        if id(code) in self._codes_in_use:
-            self._released.add(id(code))
-        else:
-            self._workers.close(code)
 
     def _log_path_of(self, run: Run, command: StartAttempt | Await) -> str:
         return self.log_path(run.key, command.task_id, command.map_index, command.try_number)

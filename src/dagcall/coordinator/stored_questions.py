@@ -17,11 +17,12 @@ async def _variable(kept: Kept, run: RunKey, key: str) -> object:
 
 
 async def _put_variable(kept: Kept, run: RunKey, key: str, value: str, description: str | None) -> None:
-    await kept.variables.put(key, value, description)
+    # A DAG file that changes what it reads would be parsed again and again.
+    await kept.variables.put(key, value, description, tell=run != NO_RUN)
 
 
 async def _remove_variable(kept: Kept, run: RunKey, key: str) -> None:
-    await kept.variables.remove(key)
+    await kept.variables.remove(key, tell=run != NO_RUN)
 
 
 async def _variable_keys(kept: Kept, run: RunKey, prefix: str | None, limit: int, offset: int) -> object:

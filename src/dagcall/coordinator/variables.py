@@ -52,19 +52,22 @@ class Variables:
         """In the order of the alphabet."""
         return sorted(item.key for item in await self._store.items(KIND, prefix))
 
-    async def put(self, key: str, value: str, description: str | None, *, only_new: bool = False) -> None:
-        """Raises `ItemExists` with `only_new`, when it is there."""
+    async def put(
+        self, key: str, value: str, description: str | None, *, only_new: bool = False, tell: bool = True
+    ) -> None:
+        """`tell`: that it has changed. Raises `ItemExists` with `only_new`, when it is there."""
         known = None if only_new else await self.get(key)
         if known is not None and (known.value, known.description) == (value, description):
             return
         sealed = self._cipher.seal(msgspec.msgpack.encode((value, description)))
         await self._store.write(Put(KIND, key, sealed, self._now(), only_new))
-        self._changed(key)
+        if tell:
+            self._changed(key)
 
-    async def remove(self, key: str) -> bool:
+    async def remove(self, key: str, *, tell: bool = True) -> bool:
         """False when there is none."""
         (removed,) = await self._store.write(Remove(KIND, key))
-        if removed:
+        if removed and tell:
             self._changed(key)
         return bool(removed)
 

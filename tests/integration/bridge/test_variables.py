@@ -150,6 +150,28 @@ parse_time()
     assert served.call("parse_time") == [[0, 1, 2], "h.example", ["parse_width"]]
 
 
+def test_a_dag_file_that_changes_what_it_reads_is_not_parsed_for_ever(served: Serving) -> None:
+    served.write(
+        "parse_writes.py",
+        HEAD
+        + """
+count = int(Variable.get("parse_count", default="0")) + 1
+Variable.set("parse_count", str(count))
+
+@dag(schedule=None)
+def parse_writes():
+    @task
+    def look():
+        return Variable.get("parse_count")
+    return look()
+parse_writes()
+""",
+    )
+    served.wait_for_dag("parse_writes")
+    first = served.call("parse_writes")
+    assert served.call("parse_writes") == first
+
+
 def test_what_a_task_keeps_for_its_next_try(served: Serving) -> None:
     served.write(
         "keeps.py",

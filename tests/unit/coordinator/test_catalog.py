@@ -276,6 +276,19 @@ async def test_a_change_during_a_load_is_not_lost(world: World) -> None:
     assert world.version("a") == "2"
 
 
+async def test_a_file_is_parsed_again_when_something_changes_that_it_may_have_asked_for(world: World) -> None:
+    world.files.hanging["/dags/a.py"] = asyncio.Event()
+    world.files.write("/dags/a.py", "1", "a")
+    await world.catalog.look()
+    await asyncio.sleep(0)
+    assert world.catalog.depends_on("variable:k")
+    await world.catalog.look({"variable:k"})
+    world.files.hanging.pop("/dags/a.py").set()
+    await world.catalog.refresh(set())
+    assert world.files.loads == ["/dags/a.py"] * 2
+    assert not world.catalog.depends_on("variable:k")
+
+
 async def test_a_lost_zygote_is_not_the_files_fault(world: World) -> None:
     world.files.write("/dags/a.py", "1", "a")
     world.files.lost = 3
