@@ -274,8 +274,7 @@ class Driver:
                     case StopAttempt() | Await() | StopAwait() | Answer():
                         acts.append(command)
                     case EndRun():
-                        notice = aftermath.of_end(self.run.machine, event, self._around.listeners)
-                        acts += [command] if notice is None else [notice, command]
+                        acts += [*self._notices_of_end(event), command]
                     case _:
                         assert_never(command)
         self._stepping = False
@@ -288,6 +287,12 @@ class Driver:
         for attempt in others:  # after the append: the journal has the end of one before the start of the next
             attempt.owner.attempt_admitted(attempt)
         return appended
+
+    def _notices_of_end(self, cause: Event) -> list[Notice]:
+        machine, listeners = self.run.machine, self._around.listeners
+        # A run in which nothing needed a worker has begun all the same.
+        begun = aftermath.of_start(machine, listeners) if self.run.first_start is None else None
+        return [notice for notice in (begun, aftermath.of_end(machine, cause, listeners)) if notice is not None]
 
     def _tell_loss(self, event: AttemptEnded, applied: bool, acts: list[Command | Attempt | Notice]) -> None:
         key = self._lost.pop(event.attempt, None)

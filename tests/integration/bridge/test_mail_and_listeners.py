@@ -14,6 +14,7 @@ from ..serving import Serving, eventually
 DAGS = """
 import os
 
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import dag, result, task
 
 @dag(schedule=None, params={"how": "fine"})
@@ -58,6 +59,12 @@ def slow():
     one()
 
 slow()
+
+@dag(schedule=None)
+def empty():
+    EmptyOperator(task_id="nothing")
+
+empty()
 """
 
 PLUGIN = """
@@ -173,10 +180,11 @@ def heard(serving: Serving, run_id: str) -> list[tuple[str, ...]]:
 
 
 def test_listeners_hear_of_runs_in_order_and_outside_the_server(serving: Serving) -> None:
-    run = serving.start("mails")
-    assert serving.value_of(run) == 1
     expected = [("running", "running", "started"), ("success", "success", "success")]
-    eventually(lambda: heard(serving, run.key.run_id) == expected, "both", lambda: heard(serving, run.key.run_id))
+    for dag_id in ("mails", "empty"):
+        run = serving.start(dag_id, run_id=f"heard-of-{dag_id}")
+        serving.value_of(run)
+        eventually(lambda key=run.key: heard(serving, key.run_id) == expected, f"both of {dag_id}")
 
 
 def test_a_listener_that_fails_is_recorded_and_hears_of_lost_tasks(serving: Serving) -> None:
