@@ -156,11 +156,11 @@ def without(spec: Spec, task_id: str) -> Spec:
     return spec
 
 
-def smallest(spec: Spec, pair: Pair) -> tuple[Spec, list[str]]:
+def smallest(spec: Spec, lines: list[str], pair: Pair) -> tuple[Spec, list[str]]:
     """A small spec that still differs, and how."""
     found = pair.differs(spec)
     if found is None:
-        return spec, ["differed once, and not when run again"]
+        return spec, ["(not when run again)", *lines]
     tried, progress = 0, True
     while progress and tried < 200:
         progress = False
@@ -246,9 +246,9 @@ def main() -> int:
         print(comparison.tally)
         mismatches = comparison.mismatches
         if mismatches and not arguments.as_found:
-            for number, (spec, _) in enumerate(mismatches[:SHOWN]):
+            for number, (spec, lines) in enumerate(mismatches[:SHOWN]):
                 pair = Pair(Path(base) / f"smaller-{number}")
-                small, lines = smallest(spec, pair)
+                small, lines = smallest(spec, lines, pair)
                 pair.close()
                 print(f"\n{spec['dag_id']} differs. A small form of it:\n{describe(small)}\n  " + "\n  ".join(lines))
         for spec, lines in mismatches[SHOWN if not arguments.as_found else 0 :]:

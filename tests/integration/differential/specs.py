@@ -157,10 +157,14 @@ class _Maker:
         rng = self._rng
         if setups and rng.random() < 0.5:
             task |= {"teardown": True, "on_failure_fail_dagrun": rng.random() < 0.3}
+            if may_map and rng.random() < 0.15:
+                self._map_over(task, ("item", "more"))
             return
         kind = rng.choices(["plain", "setup", "map", "branch", "short_circuit", "empty"], [50, 10, 25, 8, 4, 3])[0]
         if kind == "setup" or (not self._tasks and kind != "map"):
             task["setup"] = kind == "setup" or rng.random() < 0.3
+            if may_map and rng.random() < 0.2:
+                self._map_over(task, ("item", "more"))
         elif kind == "map" and may_map:
             self._map_over(task, ("item", "more"))
         elif kind in ("branch", "short_circuit", "empty"):

@@ -4,9 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SEEDS = "0:24"
 
 
+@pytest.mark.timeout(400)
 def test_generated_dags_end_as_in_stock_airflow() -> None:
     command = [sys.executable, str(Path(__file__).with_name("run.py")), SEEDS]
     comparison = subprocess.run(command, capture_output=True, text=True, check=False)
