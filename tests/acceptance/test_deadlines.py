@@ -22,12 +22,14 @@ def test_a_task_is_ended_at_the_deadline(shared: Server) -> None:
         client.with_options(timeout=0.2).call("never_ends")
 
 
-def test_a_retry_that_cannot_fit_is_not_waited_for(shared: Server) -> None:
-    answer = shared.http.post("/call/would_be_tried_again?timeout=300", json={})
+def test_a_retry_that_cannot_fit_is_not_waited_for(shared: Server, tmp_path: Path) -> None:
+    file = tmp_path / "told"
+    answer = shared.http.post("/call/would_be_tried_again?timeout=300", json={"file": str(file)})
     assert answer.status_code == 500
     error = answer.json()["error"]
     assert error["type"] == "LookupError"
     assert error["message"].startswith("not there yet (not tried again: the next try is due in 600 s")
+    assert eventually(lambda: file.exists() and file.read_text(), what="its on_failure_callback") == "t failed"
 
 
 def test_tasks_know_how_long_their_caller_waits(shared: Server, tmp_path: Path) -> None:

@@ -1,8 +1,15 @@
 """Partial results reach the caller while the task runs."""
 
+import json
+import socket
+import subprocess
+import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
+import psutil
 import pytest
 
 import dagcall
@@ -54,6 +61,23 @@ def test_a_tight_loop_loses_nothing_and_leaves_the_worker_usable(shared: Server)
     assert [one.data["value"] for one in events if one.event == "chunk"] == list(range(20_000))
 
 
+def test_readers_that_do_not_read_slow_nobody_and_cost_no_memory(shared: Server) -> None:
+    path = shared.start("emits", n=10_000, seconds=0.0)
+    server = psutil.Process(shared.process.pid)
+    before = server.memory_info().rss
+    with ExitStack() as open_sockets:
+        for _ in range(100):
+            stalled = open_sockets.enter_context(socket.create_connection(("127.0.0.1", shared.port)))
+            stalled.sendall(f"GET {path}/events HTTP/1.1\r\nHost: 127.0.0.1:{shared.port}\r\n\r\n".encode())
+        assert shared.http.get(path, params={"wait": 60}).json() == 10_000
+        kept = len(shared.http.get(f"{path}/events").content)
+        assert server.memory_info().rss - before < 100 * kept / 2  # each would have its own copy
+    with dagcall.Client(shared.url) as client:
+        assert (
+            sum(one.event == "chunk" for one in client.run("emits", unquote(path.rsplit("/", 1)[1])).events()) == 10_000
+        )
+
+
 def test_a_value_that_is_too_large_fails_its_task(shared: Server) -> None:
     answer = shared.call("emits_too_much")
     assert answer.status_code == 500
@@ -62,10 +86,6 @@ def test_a_value_that_is_too_large_fails_its_task(shared: Server) -> None:
 
 
 def test_the_command_line_shows_them(shared: Server) -> None:
-    import json
-    import subprocess
-    import sys
-
     command = [sys.executable, "-m", "dagcall.cli", "call", "emits", "-p", "n=2", "--stream"]
     done = subprocess.run(
         command, env={"DAGCALL_URL": shared.url, "PYTHONPATH": "src"}, capture_output=True, timeout=60

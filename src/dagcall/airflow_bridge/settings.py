@@ -33,6 +33,7 @@ def for_coordinator() -> dict[str, Any]:
         "base_log_folder": conf.get("logging", "base_log_folder"),
         "allowed_run_id_pattern": conf.get("scheduler", "allowed_run_id_pattern"),
         "dagcall": conf.getsection("dagcall") or {},
+        "keep_runs": conf.get("dagcall", "keep_runs", fallback=None),
         "load_limit": _load_limit(),
         "default_pool_slots": conf.getint("core", "default_pool_task_slot_count"),
         "listeners": _listened_to(),

@@ -35,6 +35,7 @@ from dagcall.coordinator.nested import NestedRuns
 from dagcall.coordinator.notices import LIMIT, Notices, Users
 from dagcall.coordinator.pools import Pools
 from dagcall.coordinator.recovery import rebuild
+from dagcall.coordinator.retention import forget_old_runs, kept_for
 from dagcall.coordinator.run import Run
 from dagcall.coordinator.run_questions import RunQuestions
 from dagcall.coordinator.run_waiter import RunWaiter
@@ -190,6 +191,9 @@ class Coordinator:
             self._resumed.set()
             await self._notices.resume()
         self._tasks.append(asyncio.create_task(self._asset_runs.serve(), name="dagcall-asset-runs"))
+        if (keep := kept_for(self.settings)) is not None:
+            forgetting = forget_old_runs(self._journal, keep, self._clock.now, lambda key: self._recent.pop(key, None))
+            self._tasks.append(asyncio.create_task(forgetting, name="dagcall-retention"))
 
     async def drain(self, limit: float) -> None:
         """Take no more calls; wait at most `limit` seconds for the active runs and their callbacks."""

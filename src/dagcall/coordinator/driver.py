@@ -188,7 +188,7 @@ class Driver:
 
     def attempt_ended(self, attempt: Attempt, event: AttemptEnded) -> None:
         self._forget(attempt.command.attempt)
-        if event.kind is EndKind.LOST:
+        if event.kind is EndKind.LOST or (event.kind is EndKind.RETRY and self.run.machine.accepted.deadline):
             self._lost[event.attempt] = TaskKey(attempt.command.task_id, attempt.command.map_index)
         if event.suspension is not None:
             self._around.limits.suspend(self.run.plan, self.run.key, attempt.command, event.kind)
@@ -297,7 +297,7 @@ class Driver:
     def _tell_loss(self, event: AttemptEnded, applied: bool, acts: list[Command | Attempt | Notice]) -> None:
         key = self._lost.pop(event.attempt, None)
         instance = None if key is None or not applied else self.run.machine.instance(key)
-        if instance is not None:
+        if instance is not None and (event.kind is EndKind.LOST or instance.state is TaskState.FAILED):
             notice = aftermath.of_loss(self.run.machine, instance, event.error, self._around.listeners)
             acts += [] if notice is None else [notice]
 

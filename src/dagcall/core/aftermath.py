@@ -40,7 +40,8 @@ def of_end(machine: RunMachine, cause: Event, listeners: Collection[str]) -> Not
 def of_loss(
     machine: RunMachine, instance: TaskInstance, error: ErrorInfo | None, listeners: Collection[str]
 ) -> Notice | None:
-    """The process of the instance's last attempt is gone, and could not call the task's callbacks itself."""
+    """The instance's last attempt could not call the task's callbacks itself: its process is gone, or it expected a
+    retry for which there is no time."""
     retries = instance.state is TaskState.UP_FOR_RETRY
     callback, email = (Call.TASK_RETRY, Call.EMAIL_RETRY) if retries else (Call.TASK_FAILURE, Call.EMAIL_FAILURE)
     calls = [call for call in (callback, email) if call in instance.task.callbacks]

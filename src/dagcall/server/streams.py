@@ -51,6 +51,7 @@ class EventStream(Response):
     ) -> None:
         super().__init__(status_code=200, media_type=media_type, headers=headers)
         del self.headers["content-length"]
+        self.headers["Cache-Control"] = "no-store, no-transform"
         self.headers["X-Accel-Buffering"] = "no"  # proxies that collect an answer would hold events back
         self._context = context
         self._view = view

@@ -19,10 +19,15 @@ def never_ends() -> None:
     t()
 
 
-@dag(schedule=None)
+def note_failure(context: Any) -> None:
+    with open(context["params"]["file"], "a") as file:
+        file.write(f"{context['ti'].task_id} failed")
+
+
+@dag(schedule=None, params={"file": Param("", type="string")})
 def would_be_tried_again() -> None:
     @result
-    @task(retries=3, retry_delay=600)
+    @task(retries=3, retry_delay=600, on_failure_callback=note_failure)
     def t() -> None:
         raise LookupError("not there yet")
 

@@ -1,0 +1,60 @@
+"""How long ended runs are kept: `[dagcall] keep_runs`, in seconds. Without it they are kept for ever.
+
+A run is forgotten whole: its records, its values, and its idempotency key, which may then begin another run. Runs that
+have not ended are never touched. Task logs stay: they are Airflow's.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from dagcall.errors import ConfigError, DagcallError
+from dagcall.journal.base import HeadQuery, Journal, TimeRange
+from dagcall.model.ids import RunKey
+from dagcall.model.states import RunState
+
+log = logging.getLogger("dagcall.coordinator")
+
+_ENDED = frozenset(state for state in RunState if state.is_final)
+_PAGE = 100
+_LONGEST_PAUSE = 60.0
+"""Seconds between two looks; a tenth of the time that runs are kept, where that is less."""
+
+
+def kept_for(settings: Mapping[str, Any]) -> float | None:
+    """Seconds; None: for ever. Raises `ConfigError`."""
+    text = settings.get("keep_runs")
+    if text in (None, ""):
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not seconds > 0:
+        raise ConfigError(f"[dagcall] keep_runs must be a number of seconds above 0, not {text!r}")
+    return seconds
+
+
+async def forget_old_runs(
+    journal: Journal, seconds: float, now: Callable[[], float], forgotten: Callable[[RunKey], object]
+) -> None:
+    """Go on until cancelled. `forgotten` is told of each run."""
+    while True:
+        found = 0
+        try:
+            found = await forget_once(journal, now() - seconds, forgotten)
+        except DagcallError as error:
+            log.warning("runs that are no longer kept could not be forgotten: %s", error)
+        if found < _PAGE:
+            await asyncio.sleep(min(_LONGEST_PAUSE, seconds / 10))
+
+
+async def forget_once(journal: Journal, before: float, forgotten: Callable[[RunKey], object]) -> int:
+    """Forget some of the runs that ended before a time; how many it were."""
+    query = HeadQuery(states=_ENDED, end_date=TimeRange(lt=before), order_by=("end_date",), limit=_PAGE)
+    heads, _ = await journal.list_heads(query)
+    for head in heads:
+        await journal.delete(head.key)
+        forgotten(head.key)
+    return len(heads)
