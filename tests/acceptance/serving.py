@@ -14,7 +14,7 @@ import httpx
 import psutil
 
 Fact = TypeVar("Fact")
-Role = Literal["side", "zygote", "worker"]
+Role = Literal["side", "zygote", "worker", "triggerer"]
 
 DAGS = Path(__file__).parent / "dags"
 SOURCE = Path(__file__).parents[2] / "src"

@@ -23,6 +23,7 @@ from airflow.sdk.definitions.xcom_arg import ConcatXComArg, MapXComArg, PlainXCo
 from dagcall.airflow_bridge import assets, notes, refusals, weights
 from dagcall.airflow_bridge.empty import is_empty
 from dagcall.airflow_bridge.settings import conf, has_custom_xcom_backend, inherits_airflow_limits
+from dagcall.airflow_bridge.suspension import start_trigger
 from dagcall.airflow_bridge.tags import wishes as wishes_of
 from dagcall.model.notice import Call
 from dagcall.model.plan import RETURN_VALUE, DagPlan, MappedGroup, Mapping, MapSource, Retry, TaskPlan, XComRef
@@ -119,6 +120,7 @@ def _compile_task(task: Operator, catchup: bool) -> TaskPlan:
         callbacks=tuple(_callbacks(task)),
         task_display_name=task.task_display_name,
         inlets=assets.ports_of(task.inlets),
+        start_trigger=start_trigger(task),
         outlets=assets.ports_of(task.outlets),
         task_groups=tuple(_groups(task)),
     )

@@ -60,12 +60,6 @@ def _is_below_one(name: str) -> Callable[[Operator], bool]:
     return check
 
 
-def _waits_for_runs(task: Operator) -> bool:
-    """With triggers that the coordinator fulfils itself."""
-    operator_class = task.operator_class if isinstance(task, MappedOperator) else type(task)
-    return any(parent.__name__ in ("ExternalTaskSensor", "TriggerDagRunOperator") for parent in operator_class.__mro__)
-
-
 _DAG_CHECKS: tuple[tuple[str, Callable[[DAG], bool], str], ...] = (
     (
         "deadline",
@@ -92,10 +86,4 @@ _TASK_CHECKS: tuple[tuple[str, Callable[[Operator], bool], str], ...] = (
     ("executor_config", _is_set("executor_config"), "tasks run on dagcall's own workers, which take no such setting"),
     ("max_active_tis_per_dag", _is_below_one("max_active_tis_per_dag"), _NEVER),
     ("max_active_tis_per_dagrun", _is_below_one("max_active_tis_per_dagrun"), _NEVER),
-    (
-        "deferrable",
-        lambda task: bool(_attribute(task, "deferrable")) and not _waits_for_runs(task),
-        "there is no triggerer yet; set deferrable=False",
-    ),
-    ("start_from_trigger", _is_set("start_from_trigger"), "there is no triggerer yet"),
 )

@@ -177,6 +177,14 @@ class AirflowRuntime:
             sys.modules["numpy.random"].seed()
         self._baseline.begin()
 
+    def run_triggers(self, channel: Channel) -> None:
+        """The life of a triggerer; `prepare` is for workers only."""
+        from dagcall.airflow_bridge import triggerer
+
+        sys.stdout, sys.stderr = self._stdout, self._stderr
+        self.connect(channel)
+        triggerer.run(channel, self._task_instance, self._log_file)
+
     def connect(self, channel: Channel) -> None:
         """Where the ends of attempts and the questions of tasks go."""
         from airflow.sdk.execution_time import task_runner
@@ -273,7 +281,7 @@ class AirflowRuntime:
             comms.amend()
 
     def _task_instance(self, start: Start) -> Any:
-        from airflow.sdk.api.datamodels._generated import DagRun, TIRunContext
+        from airflow.sdk.api.datamodels._generated import DagRun, TaskInstanceState, TIRunContext
 
         from dagcall.airflow_bridge.suspension import resumed_with
 
@@ -334,7 +342,7 @@ class AirflowRuntime:
             _ti_context_from_server=ti_context,
             max_tries=start.max_tries,
             start_date=resumed.get("start_date") or datetime.now(tz=UTC),
-            state=_task_running(),
+            state=TaskInstanceState.RUNNING,
             sentry_integration="",
         )
 
@@ -468,12 +476,6 @@ def _running() -> Any:
     from airflow.sdk.api.datamodels._generated import DagRunState
 
     return DagRunState.RUNNING
-
-
-def _task_running() -> Any:
-    from airflow.sdk.api.datamodels._generated import TaskInstanceState
-
-    return TaskInstanceState.RUNNING
 
 
 def _encode_unknown(value: Any) -> Any:

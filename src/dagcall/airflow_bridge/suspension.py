@@ -15,8 +15,10 @@ from typing import Any
 import msgspec
 from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 from airflow.sdk.execution_time import comms as sdk
+from airflow.sdk.serde import serialize
 
 from dagcall.model.events import EndKind, ResumeHow
+from dagcall.model.plan import StartTrigger
 from dagcall.workers.frames import Continues, Suspended
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -46,6 +48,24 @@ def suspended_by(message: Any, wakes: tuple[str, bytes] | None) -> tuple[EndKind
             )
         case _:
             return None
+
+
+def start_trigger(task: Any) -> StartTrigger | None:
+    """What a task that begins in the triggerer begins with (`TaskInstance.start_trigger_args`); of a mapped one, the
+    same for all of its instances, as in Airflow.
+
+    Raises whatever Airflow's serde raises for kwargs that it cannot encode.
+    """
+    arguments = task.start_trigger_args
+    if task.start_from_trigger is not True or arguments is None:
+        return None
+    return StartTrigger(
+        arguments.trigger_cls,
+        _pack(serialize(arguments.trigger_kwargs or {})),
+        arguments.next_method,
+        _pack(serialize(arguments.next_kwargs or {})),
+        None if arguments.timeout is None else arguments.timeout.total_seconds(),
+    )
 
 
 def resumed_with(continues: Continues | None) -> dict[str, Any]:

@@ -36,6 +36,7 @@ class TaskLog:
         self._fd = self._devnull
         self._path = _DEVNULL
         self._last_folder = ""
+        self._descriptor: Callable[[], int] | None = None
 
     @property
     def name(self) -> str:
@@ -66,9 +67,14 @@ class TaskLog:
         os.dup2(self._devnull, 1)
         os.dup2(self._devnull, 2)
 
+    def route(self, descriptor: Callable[[], int]) -> None:
+        """From now on, write each record to what `descriptor` says; negative: to nothing."""
+        self._descriptor = descriptor
+
     def write(self, data: bytes) -> int:
+        descriptor = self._fd if self._descriptor is None else self._descriptor()
         with suppress(OSError):  # a full disk, or a descriptor that user code closed: the task goes on
-            os.write(self._fd, data)
+            os.write(descriptor, data)
         return len(data)
 
     def flush(self) -> None:

@@ -1,5 +1,7 @@
 """One attempt of one task instance on its way through a worker. Implements `workers.base.Job`."""
 
+import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 from dagcall.coordinator.run import Run
@@ -148,3 +150,16 @@ def _suspension(frame: Suspended) -> Suspension:
         trigger=frame.trigger,
         trigger_kwargs=frame.trigger_kwargs,
     )
+
+
+def deliver(answer: "asyncio.Future[object] | object", reply: Callable[[object, str | None], None]) -> None:
+    """Hand an answer to running code over, now or when it comes: a value, or the sentence saying why there is none."""
+    if not isinstance(answer, asyncio.Future):
+        reply(answer, None)
+        return
+
+    def done(future: "asyncio.Future[object]") -> None:
+        error = future.exception()
+        reply(future.result() if error is None else None, None if error is None else str(error))
+
+    answer.add_done_callback(done)

@@ -14,7 +14,7 @@ All calls are on the event loop; no method blocks it.
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -42,11 +42,11 @@ class Awaited:
     timer: asyncio.TimerHandle | None = None
     is_over: bool = False
 
-    def resume(self, how: ResumeHow, payload: bytes = b"") -> None:
-        """What was waited for has happened. Only the first call counts."""
+    def resume(self, how: ResumeHow, payload: bytes = b"", **more: Any) -> None:
+        """What was waited for has happened. `more`: further fields of `Resumed`. Only the first call counts."""
         if self._end():
             command = self.command
-            self.feed(Resumed(command.task_id, command.map_index, command.attempt, how, payload))
+            self.feed(Resumed(command.task_id, command.map_index, command.attempt, how, payload, **more))
 
     def fail(self, error: str) -> None:
         """What was waited for cannot happen any more: the task fails with this sentence (`TaskDeferralError`)."""

@@ -40,6 +40,7 @@ from dagcall.coordinator.run import Run
 from dagcall.coordinator.run_questions import RunQuestions
 from dagcall.coordinator.run_waiter import RunWaiter
 from dagcall.coordinator.sharing import Sharing
+from dagcall.coordinator.triggers import Triggers
 from dagcall.coordinator.watcher import watch
 from dagcall.coordinator.xcom_questions import XComQuestions
 from dagcall.core import past
@@ -147,6 +148,7 @@ class Coordinator:
         amending = Amending(self._drivers, self.run, self._journal, self._clock)
         xcom_questions = XComQuestions(amending, self.run, self._journal)
         answers = Answers(self.kept, self.assets, self._run_questions, xcom_questions, nested, self.inputs, self.run)
+        self.awaits.add(Triggers(self._workers, epoch, answers.answer))
         self._around = Surroundings(
             journal=self._journal,
             workers=self._workers,

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from dagcall.coordinator.assets import Assets
-from dagcall.coordinator.attempt import Attempt
+from dagcall.coordinator.attempt import Attempt, deliver
 from dagcall.coordinator.awaits import Awaited, Awaits
 from dagcall.coordinator.chunks import PAUSE, Chunks
 from dagcall.coordinator.clock import Clock
@@ -227,20 +227,11 @@ class Driver:
             self._chunk_pause = asyncio.get_running_loop().call_later(PAUSE, self._process_chunks)
 
     def attempt_asked(self, attempt: Attempt, frame: Ask) -> None:
-        answer = self._around.answer_question(self.run, frame)
-        if isinstance(answer, asyncio.Future):
-            answer.add_done_callback(lambda future: self._reply(attempt, frame, future))
-        elif attempt.lease is not None:
-            attempt.lease.reply(frame.number, answer, None)
+        def reply(value: object, error: str | None) -> None:
+            if attempt.lease is not None:
+                attempt.lease.reply(frame.number, value, error)
 
-    def _reply(self, attempt: Attempt, frame: Ask, answer: "asyncio.Future[object]") -> None:
-        if attempt.lease is None:
-            return
-        error = answer.exception()
-        if error is None:
-            attempt.lease.reply(frame.number, answer.result(), None)
-        else:
-            attempt.lease.reply(frame.number, None, str(error))
+        deliver(self._around.answer_question(self.run, frame), reply)
 
     def _process(self) -> "asyncio.Future[None] | None":
         """Step through all waiting events, then append what they gave as one batch."""
@@ -405,6 +396,7 @@ class Driver:
         """Its suspension is durable: wait for what it waits for."""
         if self._stopped:
             return
+        self._around.limits.suspend(self.run.plan, self.run.key, command, command.kind)  # again, or at its start
 
         def resumed(event: Resumed) -> None:
             self._awaited.pop(command.attempt, None)

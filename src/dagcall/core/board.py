@@ -14,7 +14,17 @@ from dagcall.core.instance import EndedTry, TaskInstance, TaskRun
 from dagcall.core.transitions import TRANSITIONS, illegal
 from dagcall.core.xcoms import RunXComs
 from dagcall.model.commands import Command, Record, SetTimer, StartAttempt, StopAttempt, StopAwait
-from dagcall.model.events import AttemptEnded, Emitted, ErrorInfo, Event, Resumed, RetryDue
+from dagcall.model.events import (
+    AttemptEnded,
+    Emitted,
+    EndKind,
+    ErrorInfo,
+    Event,
+    Resumed,
+    ResumeHow,
+    RetryDue,
+    Suspension,
+)
 from dagcall.model.ids import UNMAPPED, RunKey, TaskKey
 from dagcall.model.plan import DagPlan
 from dagcall.model.states import SUSPENDED_STATES, TaskState
@@ -120,11 +130,22 @@ class Board:
                 affected.touch(task, UNMAPPED)
 
     def queue(self, ti: TaskInstance) -> None:
-        """Open the next try of an instance and ask for its start."""
+        """Open the next try of an instance and ask for its start, or for what it begins with waiting for."""
         ti.try_number += 1
         ti.reschedules, ti.first_reschedule = 0, None
         ti.first_attempt = self._last_attempt + 1
-        self._open_attempt(ti)
+        self._begin(ti)
+
+    def _begin(self, ti: TaskInstance) -> None:
+        """From the beginning of the task, whatever of the try there was before."""
+        waits_for = suspension.at_start(ti.task, self.now)
+        if waits_for is None:
+            self._open_attempt(ti)
+            return
+        self._last_attempt += 1
+        ti.retry_due = None
+        ti.start_date, ti.end_date, ti.error, ti.reject, ti.plain = self.now, None, None, None, None
+        self._suspend(ti, self._last_attempt, EndKind.DEFERRED, waits_for)
 
     def _open_attempt(self, ti: TaskInstance) -> None:
         self._last_attempt += 1
@@ -145,17 +166,23 @@ class Board:
 
     def suspend(self, ti: TaskInstance, event: AttemptEnded) -> None:
         """The open attempt ended and left its try open: ask for what the try waits for."""
-        awaited = suspension.suspend(ti, event, self.now)
-        self.suspended[event.attempt] = ti
-        self.change(ti, suspension.STATE_OF[event.kind])
+        self._suspend(ti, event.attempt, event.kind, event.suspension)
+
+    def _suspend(self, ti: TaskInstance, attempt: int, kind: EndKind, waits_for: Suspension | None) -> None:
+        awaited = suspension.suspend(ti, attempt, kind, waits_for, self.now)
+        self.suspended[attempt] = ti
+        self.change(ti, suspension.STATE_OF[kind])
         self.commands.append(awaited)
 
     def resume(self, ti: TaskInstance, event: Resumed) -> None:
         """What a suspended try waited for has happened: queue it again."""
         del self.suspended[event.attempt]
         ti.resumed = event
-        self._open_attempt(ti)
-        self.record_task(ti)
+        if event.how is ResumeHow.DUE:
+            self._begin(ti)
+        else:
+            self._open_attempt(ti)
+        self.record_queued(ti)
 
     def retry_after(self, ti: TaskInstance, delay: float) -> None:
         """Set the timer of an instance that is `up_for_retry`. `delay`: seconds from now."""
@@ -209,8 +236,10 @@ class Board:
         started = ti.start_date if ti.epoch is not None or ti.suspended is not None else None
         ti.tries = (*ti.tries, EndedTry(ti.try_number, state, started, self.now, ti.error))
         if ti.suspended is not None:
-            if self.suspended.pop(ti.suspended.attempt, None) is not None:
-                self.commands.append(StopAwait(ti.suspended.attempt))
+            attempt = ti.suspended.attempt
+            waits = self.suspended.pop(attempt, None) is not None
+            if waits and not (isinstance(self._event, Resumed) and self._event.attempt == attempt):
+                self.commands.append(StopAwait(attempt))
             suspension.forget(ti)
         if ti.attempt is None:
             return
@@ -237,6 +266,11 @@ class Board:
             self.setback = True
         if state is TaskState.FAILED or state is TaskState.UPSTREAM_FAILED:
             self.any_bad = True
+
+    def record_queued(self, ti: TaskInstance) -> None:
+        """Tell that an instance is queued again; what it begins with waiting for has told itself."""
+        if ti.state not in SUSPENDED_STATES:
+            self.record_task(ti)
 
     def record_task(self, ti: TaskInstance) -> None:
         """Tell the state of an instance. `none` and `queued` are not told, but for what became due or got its slot."""

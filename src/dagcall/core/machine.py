@@ -296,7 +296,7 @@ class RunMachine:
             self._board.change(ti, TaskState.SKIPPED)
         else:
             self._board.queue(ti)
-            self._board.record_task(ti)
+            self._board.record_queued(ti)
         return True
 
     def _resumed(self, event: Resumed) -> bool:
@@ -306,11 +306,29 @@ class RunMachine:
         # Airflow's scheduler asks all but the trigger rule again before it runs a rescheduled task, and nothing of a
         # task whose trigger fired. A branch may have ended meanwhile.
         skipped = self._board.tasks[event.task_id].skipped_later & {UNMAPPED, ti.map_index}
-        if event.how is ResumeHow.DUE and skipped:
+        if event.end is not None:
+            self._ended_by_trigger(ti, event, event.end)
+        elif event.how is ResumeHow.DUE and skipped:
             self._board.change(ti, TaskState.SKIPPED)
         else:
+            for item in event.xcoms:
+                self.xcoms.put(ti.task.task_id, ti.map_index, item)
             self._board.resume(ti, event)
         return True
+
+    def _ended_by_trigger(self, ti: TaskInstance, event: Resumed, end: EndKind) -> None:
+        """Airflow's `handle_event_submit` of a `BaseTaskEndEvent`; unlike a worker's word it does not stop the others
+        of a fail_fast DAG."""
+        state = _state_after(EndKind.RETRY if end is EndKind.FAILED else end, ti)
+        if end is EndKind.FAILED:
+            ti.error = ErrorInfo("TaskFailedEvent", "the trigger ended the task as failed")
+        if state is not TaskState.UP_FOR_RETRY:
+            ti.plain = event.plain
+            for item in event.xcoms:
+                self.xcoms.put(ti.task.task_id, ti.map_index, item)
+        self._board.change(ti, state)
+        if state is TaskState.UP_FOR_RETRY:
+            self._board.retry_after(ti, self._retry_delay(ti))
 
     def _timed_out(self, event: RunTimedOut) -> bool:
         match event.kind:

@@ -28,7 +28,7 @@ class Rounds:
     """Of one run. The board's dirty tasks are what a round looks at."""
 
     def __init__(self, plan: DagPlan, board: Board, xcoms: RunXComs, begin: Callable[[], None]) -> None:
-        """`begin`: called before a task ends that nothing had to be executed for."""
+        """`begin`: called before a task ends that nothing had to be executed for, or begins with its trigger."""
         self._board = board
         self._xcoms = xcoms
         self._begin = begin
@@ -97,4 +97,6 @@ class Rounds:
             self._begin()
             self._board.change(ti, TaskState.SUCCESS)
         else:
+            if ti.task.start_trigger is not None:
+                self._begin()
             self._board.queue(ti)

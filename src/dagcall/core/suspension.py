@@ -14,7 +14,8 @@ from typing import Final
 from dagcall.core.instance import TaskInstance
 from dagcall.errors import InternalError
 from dagcall.model.commands import Await, Continuation
-from dagcall.model.events import AttemptEnded, EndKind
+from dagcall.model.events import EndKind, Suspension
+from dagcall.model.plan import TaskPlan
 from dagcall.model.states import TaskState
 
 STATE_OF: Final = {
@@ -25,24 +26,34 @@ STATE_OF: Final = {
 """The state of an instance after an attempt that ended so."""
 
 
-def suspend(ti: TaskInstance, event: AttemptEnded, now: float) -> Await:
-    """The try of `ti`, whose open attempt ended with `event`, waits from now on."""
-    if event.suspension is None or ti.first_attempt is None:
-        raise InternalError(f"task {ti.key}: attempt {event.attempt} is {event.kind.value} without saying until when")
-    if event.kind is EndKind.RESCHEDULED:
+def suspend(ti: TaskInstance, attempt: int, kind: EndKind, suspension: Suspension | None, now: float) -> Await:
+    """The try of `ti` waits from now on."""
+    if suspension is None or ti.first_attempt is None:
+        raise InternalError(f"task {ti.key}: attempt {attempt} is {kind.value} without saying until when")
+    if kind is EndKind.RESCHEDULED:
         ti.reschedules += 1
         ti.first_reschedule = now if ti.first_reschedule is None else ti.first_reschedule
     ti.resumed = None
     ti.suspended = Await(
-        attempt=event.attempt,
+        attempt=attempt,
         task_id=ti.task.task_id,
         map_index=ti.map_index,
         try_number=ti.try_number,
-        kind=event.kind,
-        suspension=event.suspension,
+        kind=kind,
+        suspension=suspension,
         first_attempt=ti.first_attempt,
     )
     return ti.suspended
+
+
+def at_start(task: TaskPlan, now: float) -> Suspension | None:
+    """What a try of this task begins with waiting for; None when it begins on a worker (`TaskInstance.defer_task`)."""
+    trigger = task.start_trigger
+    if trigger is None:
+        return None
+    limits = [limit for limit in (trigger.timeout, task.execution_timeout) if limit is not None]
+    due = now + min(limits) if limits else None
+    return Suspension(trigger.next_method, trigger.next_kwargs, due, trigger.classpath, trigger.kwargs)
 
 
 def continuation(ti: TaskInstance) -> Continuation | None:

@@ -25,6 +25,7 @@ TRANSITIONS: Final[Mapping[TaskState, Mapping[TaskState, str]]] = {
     TaskState.NONE: {
         TaskState.QUEUED: "dependencies met",
         TaskState.SUCCESS: "dependencies met, nothing to execute",
+        TaskState.DEFERRED: "dependencies met, starts from its trigger",
         TaskState.SKIPPED: "rule, branch, empty map, cancel",
         TaskState.UPSTREAM_FAILED: "rule, unknown map length",
     },
@@ -51,13 +52,16 @@ TRANSITIONS: Final[Mapping[TaskState, Mapping[TaskState, str]]] = {
     },
     TaskState.UP_FOR_RESCHEDULE: {
         TaskState.QUEUED: "reschedule date passed",
+        TaskState.DEFERRED: "reschedule date passed, starts from its trigger",
         TaskState.SKIPPED: "branch, fail_fast, timeout",
         TaskState.FAILED: "cancel",
     },
     TaskState.DEFERRED: {
         TaskState.QUEUED: "trigger fired, failed or timed out",
-        TaskState.SKIPPED: "branch, fail_fast, timeout",
-        TaskState.FAILED: "cancel",
+        TaskState.SUCCESS: "trigger ended it",
+        TaskState.SKIPPED: "trigger ended it, branch, fail_fast, timeout",
+        TaskState.FAILED: "trigger ended it, no tries left; cancel",
+        TaskState.UP_FOR_RETRY: "trigger ended it, tries left",
     },
     TaskState.AWAITING_INPUT: {
         TaskState.QUEUED: "answered or timed out",
@@ -66,6 +70,7 @@ TRANSITIONS: Final[Mapping[TaskState, Mapping[TaskState, str]]] = {
     },
     TaskState.UP_FOR_RETRY: {
         TaskState.QUEUED: "retry due",
+        TaskState.DEFERRED: "retry due, starts from its trigger",
         TaskState.SKIPPED: "branch, cancel, fail_fast, timeout",
     },
     TaskState.UPSTREAM_FAILED: {

@@ -173,12 +173,14 @@ class ResumeHow(StrEnum):
     """What it waited for cannot happen any more: the trigger failed."""
     TIMEOUT = "timeout"
     """It waited too long."""
+    ENDED = "ended"
+    """What it waited for ended the try itself: nothing is to run any more (`BaseTaskEndEvent`)."""
 
 
 @dataclass(frozen=True)
 class Resumed:
-    """A suspended try goes on, with a new attempt and the same try number. Ignored unless `attempt`, the one that
-    suspended it, is what it is suspended by."""
+    """A suspended try goes on, with a new attempt and the same try number, or ends. Ignored unless `attempt`, the one
+    that suspended it, is what it is suspended by."""
 
     task_id: str
     map_index: int
@@ -187,6 +189,12 @@ class Resumed:
     payload: bytes = b""
     """MessagePack: the event's payload as Airflow's serde encodes it; of a failure the kwargs of Airflow's `__fail__`,
     `error` (a sentence) and, if there is one, `traceback` (its lines)."""
+    xcoms: tuple[XComItem, ...] = ()
+    """Pushed in the task's name by what it waited for."""
+    end: EndKind | None = None
+    """Set exactly when it ended."""
+    plain: bytes | None = None
+    """As in `AttemptEnded`."""
 
 
 @dataclass(frozen=True)

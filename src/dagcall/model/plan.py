@@ -84,6 +84,18 @@ class Retry:
 
 
 @dataclass(frozen=True)
+class StartTrigger:
+    """With `start_from_trigger`, the trigger that a try begins with, and how it goes on then (`StartTriggerArgs`).
+    Kwargs are MessagePack of what Airflow's serde made of them."""
+
+    classpath: str
+    kwargs: bytes
+    next_method: str
+    next_kwargs: bytes
+    timeout: float | None = None
+
+
+@dataclass(frozen=True)
 class TaskPlan:
     """One task of a DAG."""
 
@@ -122,6 +134,7 @@ class TaskPlan:
     task_display_name: str = ""
     inlets: tuple[AssetRef, ...] = ()
     outlets: tuple[AssetRef, ...] = ()
+    start_trigger: StartTrigger | None = None
     task_groups: tuple[str, ...] = ()
     """Ids of the task groups around it, the innermost first."""
 

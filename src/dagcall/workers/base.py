@@ -13,7 +13,7 @@ from typing import Protocol
 
 from dagcall.model.ids import RunKey
 from dagcall.model.plan import DagPlan
-from dagcall.workers.frames import Amended, Ask, Chunk, Dependency, Ended, Notify, Pushed, Start
+from dagcall.workers.frames import Amended, Ask, Chunk, Dependency, Ended, Fired, Notify, Pushed, RunTrigger, Start
 
 
 class Code(Protocol):
@@ -75,6 +75,28 @@ class Job(Protocol):
         """`kind` is an error type for the caller: `WorkerLost`, `AirflowTaskTimeout`, `CodeLost`."""
 
 
+class TriggerJob(Protocol):
+    """The trigger that one deferred task waits for."""
+
+    @property
+    def code(self) -> Code: ...
+    @property
+    def number(self) -> int:
+        """Names it: unique on this server."""
+        ...
+
+    def frame(self, triggerer: int) -> RunTrigger:
+        """To be sent to this triggerer; more than once, when one dies."""
+        ...
+
+    def asked(self, frame: Ask, reply: Callable[[object, str | None], None]) -> None:
+        """Its running code has a question; `reply` with a value or with the sentence saying why there is none."""
+
+    def fired(self, frame: Fired) -> None: ...
+    def lost(self, kind: str, reason: str) -> None:
+        """It cannot run. `kind`: `TriggererLost`, `CodeLost`."""
+
+
 class Workers(Protocol):
     """The elastic set of workers."""
 
@@ -107,5 +129,12 @@ class Workers(Protocol):
         """A job that no caller waits for: it has a process beside those of `submit`, one for each version of a file,
         and waits there for its turn. It cannot be withdrawn; stop its lease."""
         ...
+
+    def watch(self, job: TriggerJob) -> None:
+        """Run its trigger until it fires."""
+
+    def unwatch(self, job: TriggerJob, *, killed: bool) -> None:
+        """Nobody waits for it any more: because its task was ended (`killed`), or for another reason. Does nothing when
+        it has fired."""
 
     def statistics(self) -> dict[str, int]: ...

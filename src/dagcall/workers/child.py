@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from dagcall.workers import processes
 from dagcall.workers.channel import Channel, ConnectionLost
-from dagcall.workers.frames import Idle, Notify, Start
+from dagcall.workers.frames import ForkTriggerer, Idle, Notify, Start
 from dagcall.workers.runtime import TaskRuntime
 
 LOST_CONNECTION = 71
@@ -21,16 +21,17 @@ Entry = Callable[[], None]
 
 def serve(channel: Channel, runtime: TaskRuntime) -> None:
     """Run until the coordinator closes the connection or the runtime asks for this process's end."""
-    processes.set_title("worker")
-    # Daemons that a task leaves behind become children of this process, where they are found and ended.
-    processes.become_subreaper()
-    os.setsid()
+    _settle("worker")
     runtime.prepare(channel)
     retire: str | None = None
     while retire is None:
         try:
             message = channel.receive()
         except ConnectionLost:
+            break
+        if isinstance(message, ForkTriggerer):
+            processes.set_title("triggerer")
+            runtime.run_triggers(channel)
             break
         if not isinstance(message, Start | Notify):
             continue
@@ -43,3 +44,19 @@ def serve(channel: Channel, runtime: TaskRuntime) -> None:
             processes.kill_family(os.getpid(), keep_root=True)
             os._exit(LOST_CONNECTION)
     processes.kill_family(os.getpid(), keep_root=True)
+
+
+def serve_triggers(channel: Channel, runtime: TaskRuntime) -> None:
+    """The life of a triggerer: until the coordinator closes the connection."""
+    _settle("triggerer")
+    try:
+        runtime.run_triggers(channel)
+    finally:
+        processes.kill_family(os.getpid(), keep_root=True)
+
+
+def _settle(role: str) -> None:
+    processes.set_title(role)
+    # Daemons that user code leaves behind become children of this process, where they are found and ended.
+    processes.become_subreaper()
+    os.setsid()

@@ -28,6 +28,7 @@ class Connection(asyncio.Protocol):
         self._buffer = FrameBuffer()
         self._transport: asyncio.Transport | None = None
         self.hello: Hello | None = None
+        self.is_lost = False
         self.on_frame: Callable[[FromProcess], None] = lambda frame: None
         self.on_lost: Callable[[], None] = lambda: None
 
@@ -52,6 +53,7 @@ class Connection(asyncio.Protocol):
         self._gate.introduce(self, frame)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.is_lost = True
         if self.hello is not None:
             self.on_lost()
 

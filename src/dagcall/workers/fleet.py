@@ -30,6 +30,7 @@ from dagcall.workers.frames import (
     Exited,
     Files,
     ForkLoader,
+    ForkTriggerer,
     ForkWorker,
     ForkZygote,
     Frame,
@@ -49,6 +50,8 @@ LOAD_LIMIT = 35.0
 """Seconds for one file, unless the runtime's configuration says otherwise (`load_limit`); a hanging import must end."""
 _ROOTS_TRIED = 3
 """Root zygotes that are asked for a process, one after the other, when each dies before it has forked it."""
+_FORKED_BY_FILE = ("worker", "triggerer")
+"""Roles of processes that a file zygote forks, not the root zygote."""
 _CAUSE_PATIENCE = 0.25
 """Seconds between the end of a process and the arrival of all that it, and who reaped it, have to say of it."""
 
@@ -188,15 +191,28 @@ class Fleet:
         """Returns the worker's number and a future of its connection and pid."""
         if zygote.alone:
             return self._worker_alone(zygote)
+        return self._fork(zygote, "worker", ForkWorker)
+
+    def fork_triggerer(self, zygote: FileZygote) -> tuple[int, asyncio.Future[tuple[Connection, int]]]:
+        """Like `fork_worker`."""
+        if zygote.alone:
+            ident, answer = self._worker_alone(zygote)
+            answer.add_done_callback(_become_triggerer)
+            return ident, answer
+        return self._fork(zygote, "triggerer", ForkTriggerer)
+
+    def _fork(
+        self, zygote: FileZygote, role: str, frame: Callable[[int], Frame]
+    ) -> tuple[int, asyncio.Future[tuple[Connection, int]]]:
         ident = self._new_ident()
         answer: asyncio.Future[tuple[Connection, int]] = asyncio.get_running_loop().create_future()
-        self._expected[ident] = _Expected("worker", answer)
+        self._expected[ident] = _Expected(role, answer)
         zygote.forked.add(ident)
-        zygote.connection.send(ForkWorker(ident))
+        zygote.connection.send(frame(ident))
         return ident, answer
 
     def watch_exit(self, ident: int, watcher: Callable[[int], None]) -> None:
-        """Call `watcher` with the exit status when a zygote has reaped this worker."""
+        """Call `watcher` with the exit status when a zygote has reaped this worker or triggerer."""
         self._exit_watchers[ident] = watcher
 
     def forget(self, ident: int) -> None:
@@ -338,7 +354,7 @@ class Fleet:
             processes.kill_family(hello.pid)
             return
         expected.pid, expected.connection = hello.pid, connection
-        if hello.role == "worker":
+        if hello.role in _FORKED_BY_FILE:
             del self._expected[hello.ident]
             self._workers[hello.ident] = hello.pid
             expected.answer.set_result((connection, hello.pid))
@@ -370,7 +386,7 @@ class Fleet:
             self._root = None
             self._root_pid = 0
         for ident, expected in list(self._expected.items()):
-            if expected.connection is None and expected.role != "worker":
+            if expected.connection is None and expected.role not in _FORKED_BY_FILE:
                 del self._expected[ident]
                 if not expected.answer.done():
                     expected.answer.set_exception(_RootLost())
@@ -455,6 +471,11 @@ class Fleet:
 
 async def _no_answer(ask: Ask) -> object:
     raise LookupError("nobody answers questions here")
+
+
+def _become_triggerer(answer: "asyncio.Future[tuple[Connection, int]]") -> None:
+    if not answer.cancelled() and answer.exception() is None:
+        answer.result()[0].send(ForkTriggerer(0))
 
 
 def _ending(status: int) -> str:

@@ -6,14 +6,16 @@ coordinator and says `Hello` first; a wrong token or protocol version ends the c
 
     root zygote   Hello, Ready                 <- ListFiles, ForkLoader, ForkZygote  -> Files, Exited
     loader        Hello, Ask*, Loaded, (ends)  <- Reply*
-    file zygote   Hello, Ask*, Loaded          <- Reply*, ForkWorker              -> Exited
+    file zygote   Hello, Ask*, Loaded          <- Reply*, ForkWorker, ForkTriggerer -> Exited
     worker        Hello                        <- Start, Notify, Reply            -> (Pushed | Chunk | Ask)*, Ended, Ask*, Amended?, Idle
+    triggerer     Hello                        <- RunTrigger, CancelTrigger, Reply -> Ask*, Fired
 
 The workers of a file that must not be forked say `Hello, Loaded` as a file zygote does, then they are workers.
 
 A worker owes exactly one `Ended` and then one `Idle` for each `Start`; both carry the attempt and its epoch, so that
 a late frame of an attempt that was given up is recognised and dropped. `Ended` comes before callbacks run and
-before the process is restored; only `Idle` makes the worker free again.
+before the process is restored; only `Idle` makes the worker free again. A triggerer owes one `Fired` for each `RunTrigger`
+that is not cancelled.
 """
 
 import struct
@@ -82,6 +84,13 @@ class ForkZygote(Frame, frozen=True, array_like=True, tag=True):
 
 
 class ForkWorker(Frame, frozen=True, array_like=True, tag=True):
+    ident: int
+
+
+class ForkTriggerer(Frame, frozen=True, array_like=True, tag=True):
+    """Fork the process that runs all triggers of this file's tasks; or, sent to a worker of a file that must not be
+    forked: become it."""
+
     ident: int
 
 
@@ -257,9 +266,37 @@ class Idle(Frame, frozen=True, array_like=True, tag=True):
     wanting: float
 
 
+class RunTrigger(Frame, frozen=True, array_like=True, tag=True):
+    """Run the trigger of a deferred task. `start` says whose it is."""
+
+    number: int
+    start: Start
+    classpath: str
+    kwargs: bytes
+    timeout_after: float | None
+
+
+class CancelTrigger(Frame, frozen=True, array_like=True, tag=True):
+    """Nobody waits for this trigger any more. `killed`: because its task was ended, so call its `on_kill`."""
+
+    number: int
+    killed: bool
+
+
+class Fired(Frame, frozen=True, array_like=True, tag=True):
+    """The end of a trigger. Fields as in `model.events.Resumed`."""
+
+    number: int
+    how: str
+    payload: bytes
+    xcoms: list[tuple[str, bytes]]
+    end: str | None
+    plain: bytes | None
+
+
 class Ask(Frame, frozen=True, array_like=True, tag=True):
-    """A question of running code. `what` names it, `args` are its arguments; see `coordinator.questions`. While a file
-    is parsed there is no attempt: 0."""
+    """A question of running code. `what` names it, `args` are its arguments; see `coordinator.questions`. A trigger asks
+    under its number instead of an attempt. While a file is parsed there is no attempt: 0."""
 
     attempt: int
     epoch: int
@@ -276,8 +313,19 @@ class Reply(Frame, frozen=True, array_like=True, tag=True):
     error: str | None
 
 
-FromProcess = Hello | Ready | Files | Exited | Loaded | Pushed | Chunk | Ended | Amended | Idle | Ask
-ToProcess = ListFiles | ForkLoader | ForkZygote | ForkWorker | Start | Notify | Reply
+FromProcess = Hello | Ready | Files | Exited | Loaded | Pushed | Chunk | Ended | Amended | Idle | Ask | Fired
+ToProcess = (
+    ListFiles
+    | ForkLoader
+    | ForkZygote
+    | ForkWorker
+    | ForkTriggerer
+    | Start
+    | Notify
+    | RunTrigger
+    | CancelTrigger
+    | Reply
+)
 
 _encoder = msgspec.msgpack.Encoder()
 _from_process: msgspec.msgpack.Decoder[FromProcess] = msgspec.msgpack.Decoder(FromProcess)

@@ -27,11 +27,12 @@ from dagcall.errors import Unavailable
 from dagcall.model.plan import DagPlan
 from dagcall.workers import processes
 from dagcall.workers.aside import SideLane
-from dagcall.workers.base import Code, Job
+from dagcall.workers.base import Code, Job, TriggerJob
 from dagcall.workers.connection import Connection
 from dagcall.workers.demand import CpuDemand
 from dagcall.workers.fleet import FileZygote, Fleet, LoadedFile
 from dagcall.workers.frames import Ask, Dependency, Idle
+from dagcall.workers.triggerers import CodeGone, Triggerer
 from dagcall.workers.worker import State, Worker
 
 SPAWN_AFTER = 0.001
@@ -42,6 +43,7 @@ _MOST_AT_ONCE = 8
 """Forks under way for one file; a zygote forks one after the other anyway."""
 _START_FAILURES = 3
 _HOUSEKEEPING = 5.0
+_CHANGED = "the process that held this version of the DAG file died, and the file has changed"
 
 
 @dataclass(eq=False)
@@ -56,10 +58,13 @@ class LoadedCode:
     waiting: list[tuple[tuple[float, ...], int, float, Job]] = field(default_factory=list)
     withdrawn: set[int] = field(default_factory=set)
     aside: SideLane | None = None
+    triggerer: Triggerer | None = None
     demand: CpuDemand = field(default_factory=lambda: CpuDemand(len(os.sched_getaffinity(0))))
     starting: int = 0
     failures: int = 0
     closing: bool = False
+    is_gone: bool = False
+    """When its zygote was last asked for, the file had changed."""
     last_used: float = 0.0
 
     @property
@@ -85,6 +90,11 @@ class LoadedCode:
     @property
     def is_open(self) -> bool:
         return self.zygote is not None
+
+    @property
+    def companions(self) -> "list[SideLane | Triggerer]":
+        """Its processes beside the workers."""
+        return [companion for companion in (self.aside, self.triggerer) if companion is not None]
 
     @cached_property
     def single_use(self) -> bool:
@@ -211,6 +221,20 @@ class WorkerPool:
             code.aside = SideLane(self._fleet, lambda: self._zygote_of(code), lambda: self._end_if_done(code))
         code.aside.submit(job)
 
+    def watch(self, job: TriggerJob) -> None:
+        code = job.code
+        assert isinstance(code, LoadedCode)
+        self._remember(code)
+        if code.triggerer is None:
+            code.triggerer = Triggerer(self._fleet, lambda: self._zygote_of(code), lambda: self._end_if_done(code))
+        code.triggerer.watch(job)
+
+    def unwatch(self, job: TriggerJob, *, killed: bool) -> None:
+        code = job.code
+        assert isinstance(code, LoadedCode)
+        if code.triggerer is not None:
+            code.triggerer.unwatch(job, killed=killed)
+
     def statistics(self) -> dict[str, int]:
         workers = [worker for code in self._codes for worker in code.workers.values()]
         return {
@@ -218,6 +242,7 @@ class WorkerPool:
             "idle": sum(len(code.idle) for code in self._codes),
             "starting": sum(code.starting for code in self._codes),
             "waiting": sum(len(code.waiting) - len(code.withdrawn) for code in self._codes),
+            "triggers": sum(code.triggerer.count for code in self._codes if code.triggerer is not None),
             "limit": self._settings.limit,
         }
 
@@ -403,26 +428,26 @@ class WorkerPool:
         code.opening = asyncio.get_running_loop().create_task(self._reopen_or_fail(code))
 
     async def _zygote_of(self, code: LoadedCode) -> FileZygote:
-        """Raises Unavailable."""
+        """Raises Unavailable, CodeGone."""
         if code.zygote is None:
             self._reopen(code)
             assert code.opening is not None
             await asyncio.shield(code.opening)
-        if code.zygote is None:
-            raise Unavailable("this version of the DAG file cannot be had any more")
-        return code.zygote
+        if code.zygote is not None:
+            return code.zygote
+        raise CodeGone(_CHANGED) if code.is_gone else Unavailable("the DAG file could not be loaded again")
 
     async def _reopen_or_fail(self, code: LoadedCode) -> LoadedCode:
+        code.is_gone = False
         try:
             zygote = await self._fleet.open_zygote(code.path, alone=bool(code.loaded.unforkable))
         except Unavailable as error:
             self._fail_waiting(code, str(error))
             return code
         if zygote.loaded.version != code.version:
+            code.is_gone = True
             self._fleet.close_zygote(zygote)
-            self._fail_waiting(
-                code, "the process that held this version of the DAG file died, and the file has changed"
-            )
+            self._fail_waiting(code, _CHANGED)
             return code
         code.zygote = zygote
         zygote.on_lost = lambda: self._on_zygote_lost(code, zygote)
@@ -443,8 +468,10 @@ class WorkerPool:
             return
         if len(code.idle) < len(code.workers):
             return
-        if code.aside is not None and not code.aside.is_quiet:
-            code.aside.end()
+        busy = [companion for companion in code.companions if not companion.is_quiet]
+        if busy:
+            for companion in busy:
+                companion.end()
             return
         for worker in list(code.idle):
             self._end_worker(worker)
@@ -463,7 +490,7 @@ class WorkerPool:
                     if now - worker.idle_since > self._settings.idle_worker_seconds:
                         self._end_worker(worker)
                 is_unused = not code.workers and not code.waiting and not code.starting
-                is_unused &= code.aside is None or code.aside.is_quiet
+                is_unused &= all(companion.is_quiet for companion in code.companions)
                 if is_unused and code.zygote is not None and now - code.last_used > self._settings.idle_zygote_seconds:
                     with contextlib.suppress(ValueError):
                         self._codes.remove(code)

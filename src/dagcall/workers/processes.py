@@ -27,6 +27,15 @@ def set_title(role: str) -> None:
     setproctitle(f"dagcall: {role}")
 
 
+def has_title(pid: int, role: str) -> bool:
+    """Whether this process lives and was given that name."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read().rstrip(b"\0 ") == f"dagcall: {role}".encode()
+    except OSError:
+        return False
+
+
 def become_subreaper() -> None:
     """Adopt orphaned descendants, see prctl(2)."""
     if _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:

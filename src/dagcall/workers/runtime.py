@@ -14,7 +14,7 @@ from dagcall.workers.frames import Loaded, Notify, Start
 
 class TaskRuntime(Protocol):
     """Life: `preload` once in the root zygote; `load` once in each forked loader or file zygote; `prepare` once
-    in each worker; then `run` for every task."""
+    in each worker; then `run` for every task. A triggerer is forked like a worker, and runs triggers instead."""
 
     def preload(self, folder: str) -> dict[str, Any]:
         """Import what every DAG needs. Returns the configuration for the coordinator, as plain data."""
@@ -37,6 +37,9 @@ class TaskRuntime(Protocol):
 
     def notify(self, notify: Notify) -> str | None:
         """Make the calls of a notice, send `Ended`, restore the process. Returns like `run`."""
+
+    def run_triggers(self, channel: Channel) -> None:
+        """Called in a freshly forked triggerer: run the triggers it is sent, until the connection is lost."""
 
 
 def load_runtime(name: str) -> TaskRuntime:

@@ -23,15 +23,18 @@ from typing import NoReturn, assert_never
 from dagcall.workers import child, processes
 from dagcall.workers.channel import Channel, ConnectionLost
 from dagcall.workers.frames import (
+    CancelTrigger,
     Exited,
     Files,
     ForkLoader,
+    ForkTriggerer,
     ForkWorker,
     ForkZygote,
     ListFiles,
     Notify,
     Ready,
     Reply,
+    RunTrigger,
     Start,
 )
 from dagcall.workers.runtime import TaskRuntime, load_runtime
@@ -105,13 +108,18 @@ class Zygote:
                         self._fork(message.ident, partial(self._serve_file, message.ident, message.path, message.alone))
                     case ForkWorker():
                         self._fork(message.ident, partial(self._become_worker, message.ident))
-                    case Start() | Notify() | Reply():
+                    case ForkTriggerer():
+                        self._fork(message.ident, partial(self._become_triggerer, message.ident))
+                    case Start() | Notify() | RunTrigger() | CancelTrigger() | Reply():
                         raise ConnectionLost("a zygote was sent a worker's message")
                     case _:
                         assert_never(message)
 
     def _become_worker(self, ident: int) -> None:
         child.serve(Channel(self._socket_path, self._token, "worker", ident), self._runtime)
+
+    def _become_triggerer(self, ident: int) -> None:
+        child.serve_triggers(Channel(self._socket_path, self._token, "triggerer", ident), self._runtime)
 
     def _fork(self, ident: int, entry: "child.Entry") -> None:
         pid = os.fork()

@@ -24,12 +24,6 @@ REFUSED = {
     "executor": ("B(task_id='t', bash_command='true', executor='LocalExecutor')", "t", "executor"),
     "mapped_run_as_user": ("B.partial(task_id='t', run_as_user='r').expand(bash_command=['a'])", "t", "run_as_user"),
     "per_dag": ("B(task_id='t', bash_command='true', max_active_tis_per_dag=0)", "t", "max_active_tis_per_dag"),
-    "deferrable": (
-        "from airflow.providers.standard.sensors.filesystem import FileSensor\n"
-        "FileSensor(task_id='t', filepath='/x', deferrable=True)",
-        "t",
-        "deferrable",
-    ),
 }
 
 FINE = {
@@ -60,6 +54,8 @@ FINE = {
     "BashSensor(task_id='t', bash_command='true')",
     "reschedule": "from airflow.providers.standard.sensors.bash import BashSensor\n"
     "BashSensor(task_id='t', bash_command='true', mode='reschedule')",
+    "deferrable": "from airflow.providers.standard.sensors.filesystem import FileSensor\n"
+    "FileSensor(task_id='t', filepath='/x', deferrable=True)",
     "priority": "B(task_id='t', bash_command='true', priority_weight=5, weight_rule='upstream', queue='q')",
     "email": "B(task_id='t', bash_command='true', email_on_failure=False)",
     "outlets": "B(task_id='t', bash_command='true', inlets=[Asset('a')], outlets=[Asset('b')])",

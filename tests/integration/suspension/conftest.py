@@ -17,6 +17,7 @@ from dagcall.coordinator.run import Run
 from ..serving import Serving, eventually
 
 DAGS = Path(__file__).with_name("dags")
+FILES = '{"conn_type": "fs", "extra": {"path": "/"}}'
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +25,7 @@ def waiting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """Serves a copy of `dags/`."""
     folder = tmp_path_factory.mktemp("waiting") / "dags"
     copytree(DAGS, folder, ignore=lambda _, names: [name for name in names if name == "__pycache__"])
-    with Serving(folder) as serving:
+    with Serving(folder, AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE="True", AIRFLOW_CONN_FS_DEFAULT=FILES) as serving:
         yield serving
 
 
@@ -50,6 +51,7 @@ def stock(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Any]:
                     "AIRFLOW_HOME": str(base / "airflow"),
                     "AIRFLOW__CORE__DAGS_FOLDER": str(base / "dags"),
                     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+                    "AIRFLOW_CONN_FS_DEFAULT": FILES,
                     "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
                 },
                 capture_output=True,

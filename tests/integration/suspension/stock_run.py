@@ -28,7 +28,7 @@ def main(folder: str, results_path: str) -> None:
     manager.sync_bundles_to_db()
     (bundle,) = manager.get_all_dag_bundles()
     bundle.initialize()
-    bag = BundleDagBag(dag_folder=folder, bundle_path=Path(folder), bundle_name=bundle.name, safe_mode=False)
+    bag = BundleDagBag(dag_folder=folder, bundle_path=Path(folder).parent, bundle_name=bundle.name, safe_mode=False)
     if bag.import_errors:
         raise SystemExit(f"the DAGs do not import: {bag.import_errors}")
     sync_bag_to_db(bag, bundle.name, None)

@@ -116,12 +116,14 @@ class Run:
         xcoms = fields.pop("xcoms", ())
         return self.end(task_id, kind, map_index, xcoms=xcoms, suspension=Suspension(method, **fields))
 
-    def resume(self, task_id: str, how: str = "event", payload: bytes = b"", map_index: int = -1) -> list[Command]:
+    def resume(
+        self, task_id: str, how: str = "event", payload: bytes = b"", map_index: int = -1, **fields: Any
+    ) -> list[Command]:
         """What the suspended try waits for has happened."""
         instance = self.machine.instance(TaskKey(task_id, map_index))
         assert instance is not None
         assert instance.suspended is not None
-        return self.feed(Resumed(task_id, map_index, instance.suspended.attempt, ResumeHow(how), payload))
+        return self.feed(Resumed(task_id, map_index, instance.suspended.attempt, ResumeHow(how), payload, **fields))
 
     def states(self) -> dict[str, str]:
         return {str(ti.key): ti.state.value for ti in self.machine.instances()}

@@ -31,7 +31,7 @@ from dagcall.model.events import (
     XComItem,
 )
 from dagcall.model.ids import TaskKey
-from dagcall.model.plan import RETURN_VALUE, DagPlan, MappedGroup, Mapping, MapSource, Retry, TaskPlan
+from dagcall.model.plan import RETURN_VALUE, DagPlan, MappedGroup, Mapping, MapSource, Retry, StartTrigger, TaskPlan
 from dagcall.model.states import OutcomeKind, RunState, TaskState, TriggerRule
 
 Runs = Callable[..., Any]
@@ -41,6 +41,8 @@ ANY_ORDER = [TriggerRule.ALL_SUCCESS, TriggerRule.ALL_DONE, TriggerRule.NONE_FAI
 """Rules under which, without skips, the end of a DAG does not depend on who ends first. (With `one_success` it does
 where a task is expanded: whether the length is known when the rule is met. With two groups inside a third one it
 depends on which length is known first.)"""
+
+FROM_TRIGGER = StartTrigger("t.T", b"", "resume", b"")
 
 
 @st.composite
@@ -91,6 +93,7 @@ def dags(
                 is_empty=kind == "empty",
                 is_result=draw(st.integers(0, 3)) == 0,
                 can_skip_downstream=kind == "branch" and branches,
+                start_trigger=FROM_TRIGGER if kind == "plain" and draw(st.integers(0, 5)) == 5 else None,
             )
         )
     return tuple(tasks)

@@ -21,7 +21,7 @@ from dagcall.model.events import (
     XComItem,
 )
 from dagcall.model.ids import TaskKey
-from dagcall.model.plan import Retry, TaskPlan
+from dagcall.model.plan import Retry, StartTrigger, TaskPlan
 from dagcall.model.states import OutcomeKind, RunState
 
 Task = Callable[..., TaskPlan]
@@ -204,6 +204,65 @@ def test_a_replay_waits_for_the_same_and_goes_on_alike(task: Task, run_of: Runs,
     assert again.open_attempts() == run.machine.open_attempts()
     assert [again.start_of(n) for n, *_ in again.open_attempts()] == [
         run.machine.start_of(n) for n, *_ in run.machine.open_attempts()
+    ]
+
+
+def test_a_trigger_may_end_the_try(task: Task, run_of: Runs, snapshot: Any) -> None:
+    run = run_of(task("a", is_result=True), task("b", retry=Retry(1)), task("c"))
+    for name in "abc":
+        run.suspend(name)
+    xcoms = (XComItem("return_value", b"x"),)
+    run.resume("a", "ended", end=EndKind.SUCCESS, xcoms=xcoms, plain=b"7")
+    assert run.outcome.results == {"a": b"7"}
+    run.resume("b", "ended", end=EndKind.FAILED, xcoms=xcoms)
+    run.resume("c", "ended", end=EndKind.SKIPPED)
+    assert run.states() == {"a": "success", "b": "up_for_retry", "c": "skipped"}
+    assert run.machine.xcoms.get("b", -1, "return_value") is None
+    assert run.of(StopAwait) == []
+    run.feed(RetryDue("b", -1, 1))
+    run.suspend("b")
+    run.resume("b", "ended", end=EndKind.FAILED, xcoms=xcoms)
+    assert run.machine.xcoms.get("b", -1, "return_value") is not None
+    assert run.machine.state is RunState.FAILED
+    assert snapshot(replay(run.plan, run.machine.key, run.records)) == snapshot(run.machine)
+
+
+def test_what_was_pushed_for_a_try_while_it_waited_is_its_own(task: Task, run_of: Runs) -> None:
+    run = run_of(task("a"))
+    run.suspend("a")
+    run.resume("a", xcoms=(XComItem("k", b"1"),))
+    run.start("a")
+    assert run.machine.xcoms.get("a", -1, "k") == XComItem("k", b"1")
+
+
+def test_a_task_may_begin_with_its_trigger(task: Task, run_of: Runs, snapshot: Any) -> None:
+    """`TaskInstance.defer_task`: no worker, its own timeout or the execution_timeout, and so with each try."""
+    trigger = StartTrigger("t.T", b"k", "resume", b"n", timeout=9.0)
+    run = run_of(task("a", start_trigger=trigger, execution_timeout=5.0, retry=Retry(1), is_result=True))
+    waits_for = Suspension("resume", b"n", run.now + 5.0, "t.T", b"k")
+    assert run.of(Await) == [Await(1, "a", -1, 1, EndKind.DEFERRED, waits_for, first_attempt=1)]
+    assert run.machine.state is RunState.RUNNING
+    assert run.of(StartAttempt) == []
+    begun = run.now
+    run.resume("a", payload=b"e")
+    (start,) = run.of(StartAttempt)
+    assert (start.attempt, start.try_number, start.continues.first_attempt) == (2, 1, 1)
+    run.end("a", "retry", xcoms=(XComItem("k", b"1"),))
+    assert run.machine.instance(TaskKey("a")).start_date == begun
+    run.feed(RetryDue("a", -1, 1))
+    assert run.states() == {"a": "deferred"}
+    assert (run.of(Await)[-1].attempt, run.of(Await)[-1].try_number) == (3, 2)
+    assert run.machine.pending_timers() == []
+    assert snapshot(replay(run.plan, run.machine.key, run.records)) == snapshot(run.machine)
+    run.resume("a")
+    run.end("a", plain=b"1")
+    assert [(one.try_number, one.state.value) for one in run.machine.instance(TaskKey("a")).tries] == [
+        (1, "up_for_retry"),
+        (2, "success"),
+    ]
+    assert run.told() == [
+        *["accepted", "a deferred", "a queued", "a running", "a up_for_retry"],
+        *["a deferred", "a queued", "a running", "a success", "result", "end"],
     ]
 
 

@@ -20,7 +20,7 @@ from dagcall.model.events import (
     RunTimedOut,
     TimeoutKind,
 )
-from dagcall.model.plan import Retry, TaskPlan
+from dagcall.model.plan import Retry, StartTrigger, TaskPlan
 from dagcall.model.states import TaskState
 
 TASKS = (
@@ -30,6 +30,9 @@ TASKS = (
 )
 ALONE = (TaskPlan("x", operator="Scripted", retry=Retry(1)),)
 ALONE_ONCE = (TaskPlan("x", operator="Scripted"),)
+FROM_TRIGGER = (
+    TaskPlan("x", operator="Scripted", retry=Retry(1), start_trigger=StartTrigger("t.T", b"k", "resume", b"n", 9.0)),
+)
 EMPTY = (TaskPlan("x", is_empty=True),)
 SKIP_X = (("x", -1),)
 SUSPENDED = {"up_for_reschedule": "rescheduled", "deferred": "deferred", "awaiting_input": "awaiting_input"}
@@ -62,6 +65,17 @@ STORIES: dict[tuple[str, str], Story] = {
     ("running", "awaiting_input"): (ALONE, lambda run: run.suspend("x", "awaiting_input")),
     ("up_for_reschedule", "queued"): (ALONE, lambda run: (run.suspend("x", "rescheduled"), run.resume("x", "due"))),
     ("deferred", "queued"): (ALONE, lambda run: (run.suspend("x"), run.resume("x"))),
+    ("deferred", "success"): (ALONE, lambda run: (run.suspend("x"), run.resume("x", "ended", end=EndKind.SUCCESS))),
+    ("deferred", "up_for_retry"): (ALONE, lambda run: (run.suspend("x"), run.resume("x", "ended", end=EndKind.FAILED))),
+    ("none", "deferred"): (FROM_TRIGGER, lambda run: None),
+    ("up_for_retry", "deferred"): (
+        FROM_TRIGGER,
+        lambda run: (run.resume("x"), run.end("x", "retry"), run.feed(RetryDue("x"))),
+    ),
+    ("up_for_reschedule", "deferred"): (
+        FROM_TRIGGER,
+        lambda run: (run.resume("x"), run.suspend("x", "rescheduled"), run.resume("x", "due")),
+    ),
     ("awaiting_input", "queued"): (ALONE, lambda run: (run.suspend("x", "awaiting_input"), run.resume("x"))),
     **{
         (state, "failed"): (ALONE, lambda run, kind=kind: (run.suspend("x", kind), run.feed(CancelRequested())))

@@ -426,6 +426,19 @@ async def test_logs(http: httpx.AsyncClient, coordinator: ScriptedCoordinator) -
     assert len(gone["content"]) == 2
 
 
+async def test_what_triggers_logged_is_in_the_log_of_their_task(
+    http: httpx.AsyncClient, coordinator: ScriptedCoordinator
+) -> None:
+    await http.post("/call/simple?run_id=r")
+    lines = [b'{"timestamp":"2026-01-01T00:00:0%dZ","event":"%d"}\n' % (second, second) for second in range(4)]
+    file = write_log(coordinator, lines[0] + b"plain\n" + lines[3])
+    beside = file.with_name(f"{file.name}.trigger.7.log")
+    beside.write_bytes(lines[1] + lines[2])
+    answer = (await http.get(f"{RUNS}/r/taskInstances/make/logs/1")).json()
+    assert answer["content"][0]["sources"] == [str(file), str(beside)]
+    assert [message["event"] for message in answer["content"]][2:] == ["0", "plain", "1", "2", "3"]
+
+
 async def test_log_of_a_running_try_goes_on_where_it_ended(
     http: httpx.AsyncClient, coordinator: ScriptedCoordinator
 ) -> None:

@@ -10,7 +10,7 @@ DECORATORS: tuple[Feature, ...] = (
     runs("@task.branch_external_python"),
     runs("@task.branch_virtualenv"),
     runs("@task.external_python"),
-    runs("@task.sensor", refused_as=("mode='reschedule'",)),
+    runs("@task.sensor"),
     runs("@task.short_circuit"),
     runs("@task.stub", "Fails when it runs, as in Airflow: its work is done by an executor of another language."),
     runs("@task.virtualenv"),
@@ -84,10 +84,13 @@ OPERATORS: tuple[Feature, ...] = (
         "Answered over Airflow's API (`hitlDetails`). The task holds no worker while it waits.",
     ),
     runs("sensors, mode='poke'", "The sensor holds a worker while it waits."),
-    runs("sensors, mode='reschedule'", refused_as=("mode='reschedule'",)),
+    runs("sensors, mode='reschedule'", "No worker is held between two pokes."),
     runs("sensors: timeout, soft_fail, silent_fail, exponential_backoff, max_wait"),
-    runs("deferrable operators", refused_as=("deferrable",)),
-    runs("start_from_trigger", refused_as=("start_from_trigger",)),
+    runs(
+        "deferrable operators",
+        "The triggers of one DAG file run in a triggerer of their own; no worker is held while they wait.",
+    ),
+    runs("start_from_trigger", "Such a task begins in the triggerer, without a worker."),
     ignored("operator extra links", "There is no user interface that would show them."),
 )
 

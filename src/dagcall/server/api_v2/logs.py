@@ -1,6 +1,7 @@
 """taskInstances/{task_id}/logs/{try_number}: a try's log file, in Airflow's structured form."""
 
 import asyncio
+import glob
 import os
 from typing import Any
 
@@ -58,10 +59,33 @@ async def _read(
     if is_open:
         # The rest of a line that is being written comes with the next page.
         content = content[: content.rfind(b"\n") + 1]
-    messages: list[dict[str, Any]] = [_message(line) for line in content.splitlines() if line.strip()]
+    messages = _messages(content)
     if start == 0:
-        messages = [{**_GROUP, "sources": [path]}, _END_GROUP, *messages]
+        sources, beside = await asyncio.to_thread(_of_triggers, path)
+        if beside:
+            messages = _by_time([*messages, *beside])
+        messages = [{**_GROUP, "sources": [path, *sources]}, _END_GROUP, *messages]
     return messages, start + len(content)
+
+
+def _of_triggers(path: str) -> tuple[list[str], list[dict[str, Any]]]:
+    """What the triggers of this try have logged, in files beside its own."""
+    sources = sorted(glob.glob(f"{glob.escape(path)}.trigger.*.log"))
+    return sources, [message for source in sources for message in _messages(_content(source, 0))]
+
+
+def _messages(content: bytes) -> list[dict[str, Any]]:
+    return [_message(line) for line in content.splitlines() if line.strip()]
+
+
+def _by_time(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """In order; a message without a time stays with the one before it."""
+    time, times = "", []
+    for message in messages:
+        stamp = message.get("timestamp")
+        time = stamp if isinstance(stamp, str) else time
+        times.append(time)
+    return [message for _, message in sorted(zip(times, messages, strict=True), key=lambda entry: entry[0])]
 
 
 def _content(path: str, start: int) -> bytes:
