@@ -63,14 +63,18 @@ class Run:
                 self.waiting.pop(command.attempt, None)
         self.commands += commands
         ends = [index for index, command in enumerate(self.commands) if isinstance(command, EndRun)]
-        assert ends in ([], [len(self.commands) - 1])
+        assert len(ends) <= 1
+        after = self.commands[ends[0] + 1 :] if ends else []
+        assert all(isinstance(one, Record) and one.kind == "xcom" for one in after), (
+            "only amendments come after the end"
+        )
         assert bool(ends) == self.machine.state.is_final
         answers = self.of(Answer)
         assert len(answers) <= 1
         assert self.machine.outcome == (answers[0].outcome if answers else None)
         if ends:
             assert answers
-            assert self.records[-1].kind == "end"
+            assert [record.kind for record in self.records if record.kind != "xcom"][-1] == "end"
         return commands
 
     def of(self, kind: type[Any]) -> list[Any]:

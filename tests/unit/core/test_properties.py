@@ -17,6 +17,7 @@ from dagcall.core.suspension import STATE_OF
 from dagcall.model.commands import StartAttempt
 from dagcall.model.events import (
     AttemptAdmitted,
+    AttemptAmended,
     AttemptBlocked,
     AttemptEnded,
     AttemptStarted,
@@ -28,6 +29,7 @@ from dagcall.model.events import (
     Resumed,
     ResumeHow,
     Suspension,
+    XComChanged,
     XComItem,
 )
 from dagcall.model.ids import TaskKey
@@ -218,6 +220,17 @@ def test_a_cancelled_run_ends_failed_once_its_teardowns_are_done(
     assert run.machine.state is RunState.FAILED
 
 
+def amendments(machine: RunMachine) -> list[Event]:
+    """What other code may add to the run at any time."""
+    events: list[Event] = []
+    for ti in machine.instances():
+        name, index = ti.task.task_id, ti.map_index
+        item = XComItem("added", b"1")
+        events += [XComChanged(name, index, "added", item), XComChanged(name, index, "added")]
+        events += [AttemptAmended(name, index, attempt, (item,), b"{}") for attempt in (1, ti.first_attempt or 1)]
+    return events
+
+
 @given(dags(), st.data(), st.booleans())
 @settings(max_examples=150, deadline=None)
 def test_replaying_the_records_gives_the_same_machine(
@@ -227,6 +240,8 @@ def test_replaying_the_records_gives_the_same_machine(
     for _ in range(data.draw(st.integers(0, 25))):
         if events := next_events(run.machine, slots=True):
             run.feed(data.draw(st.sampled_from([*events, CancelRequested()] if len(events) > 3 else events)))
+        if data.draw(st.booleans()):
+            run.feed(data.draw(st.sampled_from(amendments(run.machine))))
     again = replay(run.plan, run.machine.key, run.records)
     assert snapshot(again) == snapshot(run.machine)
     if events := next_events(run.machine):
