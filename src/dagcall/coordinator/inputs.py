@@ -23,7 +23,7 @@ from dagcall.coordinator.api import AlreadyAnswered
 from dagcall.coordinator.awaits import Awaited
 from dagcall.coordinator.run_questions import Refused
 from dagcall.errors import BadRequest, DagcallError
-from dagcall.journal.store import Put, Store
+from dagcall.journal.store import Change, Put, RemoveAll, Store
 from dagcall.model.events import EndKind, ResumeHow
 from dagcall.model.ids import RunKey, TaskKey
 from dagcall.model.inputs import InputRequest, User
@@ -198,6 +198,11 @@ class Inputs:
         task = asyncio.get_running_loop().create_task(or_fail())
         self._looking.add(task)
         task.add_done_callback(self._looking.discard)
+
+
+def forgetting(run: RunKey) -> Change:
+    """Removes what the tasks of a run asked: for a run that is forgotten."""
+    return RemoveAll(KIND, _SEPARATOR.join((*run, "")))
 
 
 def event_of(request: InputRequest) -> dict[str, Any]:

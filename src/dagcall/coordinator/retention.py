@@ -1,6 +1,6 @@
 """How long ended runs are kept: `[dagcall] keep_runs`, in seconds. Without it they are kept for ever.
 
-A run is forgotten whole: its records, its values, and its idempotency key, which may then begin another run. Runs that
+A run is forgotten whole: its records, its values, what its tasks asked of people, and its idempotency key, which may then begin another run. Runs that
 have not ended are never touched. Task logs stay: they are Airflow's.
 """
 
@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from dagcall.coordinator.inputs import forgetting
 from dagcall.errors import ConfigError, DagcallError
 from dagcall.journal.base import HeadQuery, Journal, TimeRange
 from dagcall.model.ids import RunKey
@@ -55,6 +56,7 @@ async def forget_once(journal: Journal, before: float, forgotten: Callable[[RunK
     query = HeadQuery(states=_ENDED, end_date=TimeRange(lt=before), order_by=("end_date",), limit=_PAGE)
     heads, _ = await journal.list_heads(query)
     for head in heads:
+        await journal.store.write(forgetting(head.key))
         await journal.delete(head.key)
         forgotten(head.key)
     return len(heads)

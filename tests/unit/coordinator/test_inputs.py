@@ -10,7 +10,7 @@ import pytest
 
 from dagcall.coordinator.api import AlreadyAnswered
 from dagcall.coordinator.awaits import Awaited, Awaits
-from dagcall.coordinator.inputs import Inputs
+from dagcall.coordinator.inputs import Inputs, forgetting
 from dagcall.coordinator.run_questions import Refused
 from dagcall.errors import BadRequest
 from dagcall.journal.memory import MemoryJournal
@@ -241,5 +241,15 @@ def test_a_trigger_looks_for_the_answer_and_may_give_it() -> None:
         with pytest.raises(Refused) as refused:
             await case.inputs.settle(RUN, "ask", -1, 1, ["yes"], b"{}")
         assert refused.value.status == 409
+
+    asking(test)
+
+
+def test_what_a_forgotten_run_asked_is_forgotten() -> None:
+    async def test(case: Case) -> None:
+        await case.ask()
+        await case.inputs.ask(RunKey("d", "r2"), "ask", -1, 1, b'{"ti_id": "x", "options": ["a"], "subject": "s"}')
+        await case.journal.store.write(forgetting(RUN))
+        assert [one.run_id for one in await case.inputs.all()] == ["r2"]
 
     asking(test)

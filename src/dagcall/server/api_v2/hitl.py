@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from dagcall.coordinator.api import AlreadyAnswered, RunView
 from dagcall.core.instance import TaskInstance
+from dagcall.errors import RunNotFound
 from dagcall.model.ids import TaskKey
 from dagcall.model.inputs import InputRequest, User
 from dagcall.server.api_v2.bodies import read_answer
@@ -77,10 +78,10 @@ async def list_details(context: Context, request: Request, caller: Caller) -> Re
     by = {name.removeprefix("-") for name in query.order_by(_KEYS, ("ti_id",))}
     if states is None and by <= _OWN_KEYS.keys():  # then only the runs of this page are read
         asked, total = query.page(requests, _OWN_KEYS, ("ti_id",))
-        page = [await _entry(context, one) for one in asked]
+        page = [entry for one in asked if (entry := await _entry(context, one)) is not None]
     else:
         wanted = None if states is None else {None if one in ("none", "no_status") else one for one in states}
-        entries = [await _entry(context, one) for one in requests]
+        entries = [entry for one in requests if (entry := await _entry(context, one)) is not None]
         found = [one for one in entries if wanted is None or one[2].state.airflow in wanted]
         page, total = query.page(found, _KEYS, ("ti_id",))
     document = {"hitl_details": [_document(context, *entry) for entry in page], "total_entries": total}
@@ -144,11 +145,14 @@ async def _find(context: Context, request: Request) -> Entry:
     return asked, view, instance
 
 
-async def _entry(context: Context, asked: InputRequest) -> Entry:
-    view = await context.coordinator.run(asked.run)
+async def _entry(context: Context, asked: InputRequest) -> Entry | None:
+    """None when the run has been forgotten meanwhile."""
+    try:
+        view = await context.coordinator.run(asked.run)
+    except RunNotFound:
+        return None
     instance = view.machine.instance(asked.task)
-    assert instance is not None, f"{asked.task} of run {asked.run} asked, and is not there"
-    return asked, view, instance
+    return None if instance is None else (asked, view, instance)
 
 
 def _filter(query: AirflowQuery) -> Callable[[InputRequest], bool]:
