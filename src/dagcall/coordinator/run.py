@@ -15,6 +15,9 @@ from dagcall.model.ids import RunKey
 from dagcall.model.plan import DagPlan
 from dagcall.model.records import JournalRecord, RunHead
 
+READERS_AFTER_ANSWER = 0.002
+"""Seconds."""
+
 
 class Run:
     """Implements `api.RunView`."""
@@ -59,11 +62,16 @@ class Run:
         return self._changed
 
     def publish(self, records: tuple[JournalRecord, ...], head: RunHead) -> None:
-        """More has become durable."""
+        """More has become durable. When the answer is part of it, those who wait for the answer go first: a thousand
+        readers of events would keep them waiting."""
         self.records.extend(records)
         self.head = head
-        if self._changed is not None and not self._changed.done():
-            self._changed.set_result(None)
+        if self._changed is None or self._changed.done():
+            return
+        if any(record.kind in ("result", "failure") for record in records):
+            asyncio.get_running_loop().call_later(READERS_AFTER_ANSWER, self._wake_readers)
+        else:
+            self._wake_readers()
 
     def answer(self, outcome: Outcome, now: float) -> None:
         """The outcome has become durable."""
@@ -75,6 +83,9 @@ class Run:
         """No outcome will come on this server: waiters get `error`."""
         self._given_up = error
         self._wake()
+        self._wake_readers()
+
+    def _wake_readers(self) -> None:
         if self._changed is not None and not self._changed.done():
             self._changed.set_result(None)
 

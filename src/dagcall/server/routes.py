@@ -68,7 +68,7 @@ CALL_ROUTES = (
             ),
             Parameter(
                 "on_disconnect",
-                "What becomes of the run when the caller goes away while it waits.",
+                "What becomes of the run when the last one who waits for it goes away before its outcome.",
                 {"type": "string", "enum": ["continue", "cancel"], "default": "continue"},
             ),
             UNTIL,

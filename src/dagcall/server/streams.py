@@ -8,6 +8,7 @@ closes after `result` or `failure`. While nothing happens a heartbeat is sent: a
 
 import asyncio
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -26,6 +27,9 @@ from dagcall.server.waiting import disconnected
 OUTCOMES = ("result", "failure")
 AT_ONCE = 256
 """Events that are written before looking whether the reader keeps up."""
+
+_RECENT: WeakKeyDictionary[RunView, dict[tuple[int, bool], bytes]] = WeakKeyDictionary()
+"""Of runs that are read: some events as they were sent last, by id and whether as SSE."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,16 @@ class EventStream(Response):
                 return  # woken without news: the server has given up on the run
 
     def _event(self, record: JournalRecord) -> bytes:
+        """An event as it is sent; encoded once for all readers that are at the same place."""
+        recent = _RECENT.setdefault(self._view, {})
+        event = recent.get((record.id, self._is_sse))
+        if event is None:
+            if len(recent) >= AT_ONCE:
+                recent.clear()
+            event = recent[record.id, self._is_sse] = self._encode(record)
+        return event
+
+    def _encode(self, record: JournalRecord) -> bytes:
         document = {
             "id": record.id,
             "event": record.kind,
