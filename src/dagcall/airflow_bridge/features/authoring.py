@@ -90,6 +90,10 @@ OPERATORS: tuple[Feature, ...] = (
         "deferrable operators",
         "The triggers of one DAG file run in a triggerer of their own; no worker is held while they wait.",
     ),
+    differs(
+        "triggers that end their task (TaskSuccessEvent, TaskFailedEvent, TaskSkippedEvent)",
+        "State, retries and XComs are as in Airflow; the task's callbacks are not called then.",
+    ),
     runs("start_from_trigger", "Such a task begins in the triggerer, without a worker."),
     ignored("operator extra links", "There is no user interface that would show them."),
 )
