@@ -32,7 +32,7 @@ from airflow.sdk.execution_time import task_runner
 from airflow.sdk.serde import deserialize, serialize
 from structlog.contextvars import bind_contextvars
 
-from dagcall.airflow_bridge.comms import WorkerComms
+from dagcall.airflow_bridge.comms import HANDLERS_OF_TRIGGERS, WorkerComms
 from dagcall.airflow_bridge.conversation import refuse
 from dagcall.airflow_bridge.plain import to_plain_json
 from dagcall.airflow_bridge.tasklog import TaskLog
@@ -322,6 +322,8 @@ class TriggererComms:
 
 class TriggerComms(WorkerComms):
     """The conversation of one trigger: as its task's, but from threads beside the loop."""
+
+    handlers = HANDLERS_OF_TRIGGERS
 
     def __init__(self, triggerer: Triggerer, frame: RunTrigger) -> None:
         self._pushes = Pushes()

@@ -17,7 +17,10 @@ from datetime import timedelta
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.providers.standard.operators.hitl import (
     ApprovalOperator, HITLBranchOperator, HITLEntryOperator, HITLOperator)
-from airflow.sdk import DAG, Param, task
+from airflow.providers.standard.triggers.hitl import HITLTrigger
+from airflow.sdk import DAG, BaseOperator, Param, task
+from airflow.sdk.execution_time.hitl import upsert_hitl_detail
+from airflow.sdk.timezone import utcnow
 
 NOW = timedelta(milliseconds=1)
 
@@ -43,6 +46,22 @@ with DAG("enters", schedule=None) as enters:
 with DAG("nobody", schedule=None):
     HITLOperator(task_id="ask", subject="Anyone?", options=["yes"], response_timeout=NOW)
 
+class Deferring(BaseOperator):
+    def __init__(self, *, timeout, **kwargs):
+        super().__init__(**kwargs)
+        self.limit = timeout
+    def execute(self, context):
+        asked = dict(ti_id=context["ti"].id, options=["yes", "no"], defaults=["no"], params={"n": 1})
+        upsert_hitl_detail(subject="?", **asked)
+        due = None if self.limit is None else utcnow() + self.limit
+        self.defer(trigger=HITLTrigger(timeout_datetime=due, poke_interval=0.02, **asked), method_name="go_on")
+    def go_on(self, context, event):
+        return [event["chosen_options"], event["params_input"], event["timedout"]]
+
+for name, limit in (("by_trigger", None), ("by_trigger_in_time", NOW)):
+    with DAG(name, schedule=None) as deferring:
+        deferring.add_result(Deferring(task_id="ask", timeout=limit).output)
+
 with DAG("mapped_asks", schedule=None) as mapped:
     many = HITLOperator.partial(task_id="ask", options=["yes", "no"]).expand(subject=["a?", "b?"])
 """
@@ -55,12 +74,12 @@ def served(runs: Serving) -> Serving:
     return runs
 
 
-def asked(served: Serving, run: Run, task_id: str, map_index: int = -1) -> InputRequest:
+def asked(served: Serving, run: Run, task_id: str, map_index: int = -1, state: str = "awaiting_input") -> InputRequest:
     """What the task asks, once it holds no worker any more."""
 
     def request() -> InputRequest | None:
         instance = run.machine.instance(TaskKey(task_id, map_index))
-        if instance is None or instance.state.value != "awaiting_input":
+        if instance is None or instance.state.value != state:
             return None
         return served.do(served.coordinator.inputs.find(run.key, TaskKey(task_id, map_index)))
 
@@ -141,3 +160,10 @@ def test_mapped(served: Serving) -> None:
         assert request.subject == subject
         answer(served, request, "no")
     assert ended(run) == {"ask[0]": "success", "ask[1]": "success"}
+
+
+def test_an_operator_that_leaves_the_waiting_to_a_trigger(served: Serving) -> None:
+    run = served.start("by_trigger")
+    answer(served, asked(served, run, "ask", state="deferred"), "yes", n=2)
+    assert served.value_of(run) == [["yes"], {"n": 2}, False]
+    assert served.call("by_trigger_in_time") == [["no"], {"n": 1}, True]
