@@ -21,14 +21,11 @@ class Recorder:
             state=machine.state,
             start_date=machine.start_date,
             end_date=machine.end_date,
-            outcome=(machine.outcome.kind if machine.outcome is not None else OutcomeKind.RUNNING).value,
+            outcome=(machine.outcome.kind if machine.outcome is not None else OutcomeKind.RUNNING)._value_,
             last_record=first + len(records) - 1,
         )
         return Batch(
             self._head,
-            tuple(
-                JournalRecord(first + offset, now, record.kind, record.data, record.event)
-                for offset, record in enumerate(records)
-            ),
+            tuple([JournalRecord(id_, now, one.kind, one.data, one.event) for id_, one in enumerate(records, first)]),
             assets,
         )

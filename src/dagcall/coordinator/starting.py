@@ -26,7 +26,7 @@ def start_frame(run: Run, command: StartAttempt | Await, epoch: int, log_path: s
         map_index=command.map_index,
         try_number=command.try_number,
         max_tries=0 if task is None else task.retry.retries,
-        ti_id=str(attempt_uuid(run.key, first_attempt)),
+        ti_id=attempt_uuid(run.key, first_attempt),
         conf=accepted.conf,
         run_type=accepted.run_type,
         run_after=accepted.run_after or run.accepted_at,

@@ -277,7 +277,7 @@ class Board:
         data: dict[str, Any] = {
             "task_id": ti.task.task_id,
             "map_index": ti.map_index,
-            "state": ti.state.value,
+            "state": ti.state._value_,
             "try_number": ti.try_number,
         }
         if ti.error is not None and ti.state not in (TaskState.RUNNING, TaskState.SUCCESS):

