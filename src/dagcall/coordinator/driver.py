@@ -240,10 +240,11 @@ class Driver:
         acts: list[Command | Attempt | Notice] = []
         self._stepping = True
         others: list[Attempt] = []
-        while self._events or self._admit(others):
+        limits = self._around.limits
+        while self._events or (limits.freed and self._admit(others)):
             event = self._events.popleft()
             if isinstance(event, Resumed):
-                self._around.limits.resume(self.run.key, event.attempt)
+                limits.resume(self.run.key, event.attempt)
             commands = self.run.machine.step(event, now)
             if self._lost and isinstance(event, AttemptEnded):
                 self._tell_loss(event, bool(commands), acts)
@@ -331,7 +332,7 @@ class Driver:
         self._accepted = True
         if self._events and not self._stepping and not self._stopped:
             self._process()
-        if self._around.limits.has_freed:
+        if self._around.limits.freed:
             self._around.limits.pass_on()
 
     def _submit(self, command: StartAttempt, *, has_waited: bool = False) -> None:
@@ -359,10 +360,7 @@ class Driver:
 
     def _admit(self, others: list[Attempt]) -> bool:
         """Hand on the slots that this step gave back. Attempts of other runs are collected in `others`."""
-        limits = self._around.limits
-        if not limits.has_freed:
-            return False
-        for attempt in limits.admit():
+        for attempt in self._around.limits.admit():
             if attempt.owner is self:
                 self.attempt_admitted(attempt)
             else:

@@ -41,6 +41,8 @@ class Limits:
         self._parallelism: int | None = None
         self._claims: dict[tuple[str, str], Claims] = {}
         self._slots: Slots[Any] = Slots()
+        self.freed = self._slots.freed
+        """Unless empty, somebody has waited for what was given back: `admit`."""
         self._suspended: dict[tuple[str, RunKey, int], tuple[DagPlan, RunKey, StartAttempt | Await, EndKind]] = {}
         self._closed = False
 
@@ -91,17 +93,13 @@ class Limits:
         for key in [key for key in self._suspended if key[1] == run]:
             self.resume(run, key[2])
 
-    @property
-    def has_freed(self) -> bool:
-        return self._slots.has_freed
-
     def admit(self) -> list[Attempt]:
         """Those who have waited and have their slots now, in order. Their owners must be told."""
         return [] if self._closed else self._slots.admit()
 
     def pass_on(self) -> None:
         """`admit`, and tell the owners."""
-        while self._slots.has_freed and not self._closed:
+        while self.freed and not self._closed:
             for attempt in self._slots.admit():
                 attempt.owner.attempt_admitted(attempt)
 
@@ -115,6 +113,7 @@ class Limits:
         self._pools, self._parallelism = pools, parallelism
         self._claims.clear()
         self._slots = Slots(limits_of(pools, parallelism))
+        self.freed = self._slots.freed
         left_out = set(waiting)
         for holder in holders:
             for attempt in holder.offered:

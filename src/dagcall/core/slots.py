@@ -57,20 +57,17 @@ class Slots(Generic[Key]):
         self._waiting: dict[Key, _Waiting[Key]] = {}
         self._lines: dict[Hashable, list[_Waiting[Key]]] = {}
         self._highest: dict[Hashable, int] = {}
-        self._freed: set[Hashable] = set()
+        self.freed: set[Hashable] = set()
+        """The limits whose slots were given back while somebody waits for them: unless empty, `admit` has something to
+        do. To be looked at only; always the same set, since it is looked at after every step of every run."""
         self._arrivals = 0
-
-    @property
-    def has_freed(self) -> bool:
-        """Slots were given back for which somebody waits: `admit` has something to do."""
-        return bool(self._freed)
 
     def enter(self, key: Key, needs: tuple[Need, ...], order: Order = ()) -> Need | None:
         """None: go on. Otherwise the first limit that has no room: wait until `admit` names this key.
 
         What was given back and has not been handed on yet belongs to those who wait already.
         """
-        lacking = self._lacking(needs) or next((need for need in needs if need.name in self._freed), None)
+        lacking = self._lacking(needs) or next((need for need in needs if need.name in self.freed), None)
         if lacking is None:
             self.hold(key, needs)
             return None
@@ -99,11 +96,12 @@ class Slots(Generic[Key]):
             else:
                 del self._used[need.name]
             if need.name in self._lines:
-                self._freed.add(need.name)
+                self.freed.add(need.name)
 
     def admit(self) -> list[Key]:
         """Hand on what was given back: those who may go on now, in their order."""
-        freed, self._freed = self._freed, set()
+        freed = set(self.freed)
+        self.freed.clear()
         lines = {name: list(self._lines[name]) for name in freed if name in self._lines}
         admitted: list[Key] = []
         for waiting in heapq.merge(*lines.values()):
@@ -160,4 +158,4 @@ class Slots(Generic[Key]):
         if not line:
             del self._lines[waiting.line]
             self._highest.pop(waiting.line, None)
-            self._freed.discard(waiting.line)
+            self.freed.discard(waiting.line)

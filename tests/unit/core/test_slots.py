@@ -150,7 +150,7 @@ class Anything(RuleBasedStateMachine):
         key = sorted(self.active)[choice % len(self.active)]
         self.active.remove(key)
         self.slots.leave(key)
-        self.handed_on = not self.slots.has_freed
+        self.handed_on = not self.slots.freed
 
     @precondition(lambda self: self.waiting)
     @rule(choice=st.integers(0))
