@@ -14,6 +14,7 @@ import pytest
 
 import dagcall
 
+from .conftest import ServerFactory
 from .serving import Server
 
 
@@ -54,6 +55,31 @@ def test_chunks_of_a_failed_try_are_taken_back(shared: Server, how: str) -> None
     told = [(one.event, one.data["try_number"]) for one in events if one.event in ("chunk", "rollback")]
     assert told == [("chunk", 1), ("rollback", 1), ("chunk", 2)]
     assert events[-2].data == {"value": "done"}
+
+
+def test_after_the_death_of_the_server_chunks_are_still_there_and_void(serve: ServerFactory, tmp_path: Path) -> None:
+    server = serve()
+    path = server.start("emits", n=4, file=str(tmp_path / "never"))
+    run_id = unquote(path.rsplit("/", 1)[1])
+    seen: list[dagcall.RunEvent] = []
+    with dagcall.Client(server.url) as client:
+        for event in client.run("emits", run_id).events():
+            seen.append(event)
+            if event.event == "chunk" and event.data["value"] == 1:
+                break
+    server.process.kill()
+    server.process.wait(10)
+    again = Server(server.home)
+    try:
+        again.wait_until_loaded()
+        with dagcall.Client(again.url) as client:
+            events = list(client.run("emits", run_id).events())
+        assert events[: len(seen)] == seen
+        assert [one.event for one in events[len(seen) :]] == ["rollback", "task", "failure", "end"]
+        assert [one.id for one in events] == list(range(1, len(events) + 1))
+        again.stop()
+    finally:
+        again.end()
 
 
 def test_a_tight_loop_loses_nothing_and_leaves_the_worker_usable(shared: Server) -> None:

@@ -70,6 +70,8 @@ SCHEMAS: dict[str, Any] = {
                 doc_md={"type": ["string", "null"]},
                 dagrun_timeout={"type": ["number", "null"]},
                 isolation=_STRING,
+                coalesce={"type": "boolean"},
+                cache={"type": ["number", "null"]},
             ),
         ]
     },
