@@ -64,7 +64,7 @@ def compare(folder: Path, arguments: argparse.Namespace) -> int:
     # Imported only now: what they start inherits the environment, and Airflow reads its settings when it is imported.
     sys.path.insert(0, str(ROOT / "src"))
     import here
-    import report
+    import verdicts
 
     from dagcall.check import check_folder
 
@@ -76,14 +76,14 @@ def compare(folder: Path, arguments: argparse.Namespace) -> int:
     (folder / "here.json").write_text(json.dumps(ours))
     stock = _known(Path(arguments.stock), runs) if arguments.stock else _run_under_stock(folder, runs, arguments.jobs)
     rows = [
-        report.Row(dag_id, files[dag_id], (stock[2 * i], stock[2 * i + 1]), (ours[2 * i], ours[2 * i + 1]))
+        verdicts.Row(dag_id, files[dag_id], (stock[2 * i], stock[2 * i + 1]), (ours[2 * i], ours[2 * i + 1]))
         for i, dag_id in enumerate(wanted)
     ]
     for row in rows:
         for one, other, verdict in zip(row.stock, row.here, row.verdicts, strict=True):
-            if verdict is report.Verdict.DIFFERS:
-                print(f"{row.dag_id} differs: {report.differences(one, other)} {other.get('error', '')}")
-    print(report.figures(rows))
+            if verdict is verdicts.Verdict.DIFFERS:
+                print(f"{row.dag_id} differs: {verdicts.differences(one, other)} {other.get('error', '')}")
+    print(verdicts.figures(rows))
     if not arguments.no_page:
         PAGE.write_text(
             TEMPLATE.format(
@@ -91,12 +91,12 @@ def compare(folder: Path, arguments: argparse.Namespace) -> int:
                 standard=version("apache-airflow-providers-standard"),
                 dags=len(rows),
                 seconds=SECONDS,
-                figures=report.figures(rows),
-                table=report.table(rows),
-                remarks=report.remarks(rows),
+                figures=verdicts.figures(rows),
+                table=verdicts.table(rows),
+                remarks=verdicts.remarks(rows),
             )
         )
-    return 1 if any(report.Verdict.DIFFERS in row.verdicts for row in rows) else 0
+    return 1 if any(verdicts.Verdict.DIFFERS in row.verdicts for row in rows) else 0
 
 
 def _run_under_stock(folder: Path, runs: list[tuple[str, str | None]], jobs: int) -> list[dict[str, object]]:

@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "compat"))
 
-from report import Result, Row, Verdict, differences, figures, remarks, table, verdict
+from verdicts import Result, Row, Verdict, differences, figures, remarks, table, verdict
 
 ENDED: Result = {"state": "success", "instances": [["a", -1, "success"], ["b", 0, "skipped"]]}
 FAILED: Result = {"state": "failed", "instances": [["a", -1, "failed"]]}
