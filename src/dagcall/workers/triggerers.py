@@ -14,7 +14,7 @@ Everything is on the event loop; nothing blocks it.
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from dagcall.errors import Unavailable
+from dagcall.errors import DagcallError
 from dagcall.workers import processes
 from dagcall.workers.base import TriggerJob
 from dagcall.workers.connection import Connection
@@ -27,8 +27,9 @@ _LONGEST_PAUSE = 1.0
 IDLE_SECONDS = 10.0
 
 
-class CodeGone(Unavailable):
-    """The version of the file that the triggers belong to cannot be had any more."""
+class CodeGone(DagcallError):
+    """The version of the file that the triggers belong to cannot be had any more. Told to nobody as it is: their tasks
+    are `CodeLost`."""
 
 
 class Triggerer:

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import operator
 import tempfile
 import types
 import typing
@@ -22,6 +23,7 @@ from dagcall.model.states import RunState
 
 INTEGERS = st.integers(-(2**63), 2**63 - 1)
 TIMES = st.floats(allow_nan=False, allow_infinity=False)
+POSITIVE = st.floats(min_value=1, allow_nan=False, allow_infinity=False)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | TIMES | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
@@ -73,7 +75,8 @@ def sequences(draw: st.DrawFn) -> list[tuple[Batch, str]]:
                     plan_version=st.text(max_size=5),
                     queued_at=TIMES,
                     run_after=TIMES,
-                    logical_date=st.none() | TIMES,
+                    # One DAG has one run for a logical date: the runs differ in the sign of theirs.
+                    logical_date=st.none() | (POSITIVE if key.run_id == "r1" else POSITIVE.map(operator.neg)),
                     caller=st.text(max_size=5),
                     conf=st.binary(max_size=20),
                     idempotency_key=st.none() | st.text(max_size=5),
