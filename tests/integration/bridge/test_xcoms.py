@@ -71,11 +71,11 @@ others()
 
 def test_where_an_xcom_cannot_be_set(served: Serving) -> None:
     served.write(
-        "nowhere.py",
+        "not_there.py",
         HEAD
         + """
 @dag(schedule=None)
-def nowhere():
+def not_there():
     @task
     def ask(ti=None):
         messages = []
@@ -90,12 +90,12 @@ def nowhere():
                 messages.append(str(error))
         return messages
     return ask()
-nowhere()
+not_there()
 """,
     )
-    served.wait_for_dag("nowhere")
-    no_run, no_task, no_index = served.call("nowhere")
-    assert "DAG run not found on DAG 'nowhere' with ID 'no_run'" in no_run
+    served.wait_for_dag("not_there")
+    no_run, no_task, no_index = served.call("not_there")
+    assert "DAG run not found on DAG 'not_there' with ID 'no_run'" in no_run
     assert "has no task instance 'no_task'" in no_task
     assert "has no task instance 'ask[3]'" in no_index
 
