@@ -91,7 +91,8 @@ def end(processes: list[psutil.Process], patience: float) -> None:
 
 
 def environment(home: Path) -> dict[str, str]:
-    """Airflow's defaults on all sides: none of this shell's settings, no example DAGs and their listeners.
+    """Airflow's defaults on all sides: none of this shell's settings, no example DAGs and their listeners,
+    and maps as wide as the widest here.
 
     The connection is the one that `dags/realistic.py` reads.
     """
@@ -100,6 +101,7 @@ def environment(home: Path) -> dict[str, str]:
         **kept,
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__MAX_MAP_LENGTH": "2048",  # `fanout_2000`; the default allows 1,024
         "AIRFLOW_CONN_BENCH_INDEX": "http://reader:not-for-logs@index.test:9200",
     }
 
