@@ -18,6 +18,8 @@ class Cutter:
         self.url = ""
         self._port = port
         self._random = random.Random(seed)
+        self._connections: set[asyncio.Task[None]] = set()
+        """Kept, so that none is collected while it runs, and all have ended when the loop does."""
 
     async def serve(self, ready: threading.Event) -> None:
         self._stop = asyncio.Event()
@@ -27,26 +29,42 @@ class Cutter:
         ready.set()
         async with server:
             await self._stop.wait()
+        while self._connections:
+            for connection in self._connections:
+                connection.cancel()
+            await asyncio.wait(self._connections)
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = asyncio.current_task()
+        assert connection is not None
+        self._connections.add(connection)
+        try:
+            await self._relay(reader, writer)
+        finally:
+            writer.transport.abort()
+            self._connections.discard(connection)
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._port)
         asking = asyncio.create_task(_forward(reader, up_writer))
         left = 0 if self._random.random() < 0.1 else self._random.randrange(900, 6000)
-        with suppress(OSError):
-            while data := await up_reader.read(2048):
-                if len(data) >= left:
-                    writer.write(data[:left])
-                    self.cuts += 1
-                    break
-                left -= len(data)
-                writer.write(data)
-                await writer.drain()
-        asking.cancel()
-        for one in (writer, up_writer):
-            one.transport.abort()
+        try:
+            with suppress(OSError):
+                while data := await up_reader.read(2048):
+                    if len(data) >= left:
+                        writer.write(data[:left])
+                        self.cuts += 1
+                        break
+                    left -= len(data)
+                    writer.write(data)
+                    await writer.drain()
+        finally:
+            up_writer.transport.abort()
+            asking.cancel()
+            await asyncio.wait([asking])
 
 
 async def _forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
