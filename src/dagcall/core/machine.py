@@ -86,7 +86,7 @@ class RunMachine:
         self._accepted: RunAccepted | None = None
         self._board = Board(key)
         self._graph = graph_of(plan)
-        self._rounds = Rounds(plan, self._board, self.xcoms, self._begin)
+        self._rounds = Rounds(plan, self._board, self.xcoms)  # knows no machine: a cycle would outlive its run
         self._watch = outcome.Watch(plan, self._graph, self._board, self.xcoms)
         self._timeout_due: float | None = None
         self._stopped = False
@@ -410,6 +410,8 @@ class RunMachine:
     def _settle(self) -> None:
         while self._board.dirty:
             self._rounds.play_one()
+        if self._rounds.has_begun:
+            self._begin()
 
     # Conclusions
 

@@ -7,7 +7,7 @@ in topological order, and one of this round on a source reaches what is mapped o
 """
 
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from dagcall.core import mapping
 from dagcall.core.board import Board
@@ -27,11 +27,11 @@ Judged = Verdict | dict[int, TaskState]
 class Rounds:
     """Of one run. The board's dirty tasks are what a round looks at."""
 
-    def __init__(self, plan: DagPlan, board: Board, xcoms: RunXComs, begin: Callable[[], None]) -> None:
-        """`begin`: called before a task ends that nothing had to be executed for, or begins with its trigger."""
+    def __init__(self, plan: DagPlan, board: Board, xcoms: RunXComs) -> None:
         self._board = board
         self._xcoms = xcoms
-        self._begin = begin
+        self.has_begun = False
+        """A task has ended for which nothing had to be executed, or has begun with its trigger."""
         self._groups = GroupJudge(plan, board, xcoms)
 
     def play_one(self) -> None:
@@ -94,9 +94,9 @@ class Rounds:
             self._board.change(ti, TaskState.SKIPPED)
         elif task.task.is_empty:
             ti.try_number += 1
-            self._begin()
+            self.has_begun = True
             self._board.change(ti, TaskState.SUCCESS)
         else:
             if ti.task.start_trigger is not None:
-                self._begin()
+                self.has_begun = True
             self._board.queue(ti)
