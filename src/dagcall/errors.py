@@ -54,9 +54,20 @@ with `problem_from`. `str(error)` is a sentence: what happened, where, what to d
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Self
 from urllib.parse import quote
+
+from dagcall.error_details import (
+    CauseStep,
+    Detail,
+    ParamProblem,
+    TaskError,
+    UnsupportedFeature,
+    plain,
+    read,
+    task_label,
+)
 
 PROBLEM_BASE = "/problems/"
 """What precedes the slug in a problem's `type`: a path, since RFC 9457 allows relative references and a host
@@ -125,50 +136,6 @@ class NotFinished(DagcallError):
         )
 
 
-@dataclass(frozen=True)
-class TaskError:
-    """Why a task failed: the exception's type name and its message. The stack trace is in the task's log."""
-
-    type: str = "Error"
-    message: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.type}: {self.message}" if self.message else self.type
-
-
-@dataclass(frozen=True)
-class CauseStep:
-    """One step of the chain from the failed task to the result task. `state` is Airflow's task state."""
-
-    task_id: str = ""
-    map_index: int = -1
-    state: str = ""
-
-    def __str__(self) -> str:
-        return f"{task_label(self.task_id, self.map_index)} {self.state}"
-
-
-@dataclass(frozen=True)
-class ParamProblem:
-    """One param that was not accepted; `field` is empty when the params as a whole are meant."""
-
-    field: str = ""
-    reason: str = ""
-
-
-@dataclass(frozen=True)
-class UnsupportedFeature:
-    """One feature of a DAG that would not be run as Airflow runs it; `task_id` None: the DAG's own."""
-
-    task_id: str | None = None
-    feature: str = ""
-    reason: str = ""
-
-    def __str__(self) -> str:
-        where = f"task {self.task_id!r}: " if self.task_id else ""
-        return f"{where}{self.feature}: {self.reason}"
-
-
 PROBLEM_TYPES: dict[str, type["Problem"]] = {}
 """Every problem type by slug."""
 
@@ -187,7 +154,7 @@ class Problem(DagcallError):
     status = 500
     _optional: ClassVar[frozenset[str]] = frozenset({"dag_id", "run_id", "retry_after"})
     _wire_names: ClassVar[dict[str, str]] = {}
-    _nested: ClassVar[dict[str, type[TaskError | CauseStep | ParamProblem | UnsupportedFeature]]] = {}
+    _nested: ClassVar[dict[str, type[Detail]]] = {}
 
     detail: str = ""
     dag_id: str | None = field(default=None, kw_only=True)
@@ -235,7 +202,7 @@ class Problem(DagcallError):
     def _members(self) -> dict[str, object]:
         """Extension members by name; those in `_optional` are left out while None."""
         names = (one.name for one in fields(self) if one.name not in ("detail", "status"))
-        return {self._wire_names.get(name, name): _plain(getattr(self, name)) for name in names}
+        return {self._wire_names.get(name, name): plain(getattr(self, name)) for name in names}
 
     @classmethod
     def _read(cls, document: Mapping[str, object]) -> Self:
@@ -247,7 +214,7 @@ class Problem(DagcallError):
                 value = json.dumps(value)  # Airflow: {"detail": {"reason": ..., "message": ...}}, or a list
             if value is not None:
                 kind = cls._nested.get(one.name)
-                arguments[one.name] = value if kind is None else _values(kind, value)
+                arguments[one.name] = value if kind is None else read(kind, value)
         return cls(**arguments)
 
 
@@ -476,24 +443,3 @@ _BY_STATUS: dict[int, type[Problem]] = {
     503: Unavailable,
     504: Unavailable,
 }
-
-
-def task_label(task_id: str, map_index: int) -> str:
-    """A task instance as users write it: `answer`, or `answer[2]` when mapped."""
-    return task_id if map_index < 0 else f"{task_id}[{map_index}]"
-
-
-def _plain(value: object) -> object:
-    """A field as JSON has it. Values of tasks are passed through: they are plain already, and may be large."""
-    if isinstance(value, tuple):
-        return [_plain(one) for one in value]
-    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
-
-
-def _values(kind: type[Any], value: object) -> Any:
-    """The reverse of `_plain`: one value, or a tuple of them. Members that this version does not know are dropped."""
-    if isinstance(value, list):
-        return tuple(_values(kind, one) for one in value)
-    if not isinstance(value, Mapping):
-        return kind()
-    return kind(**{one.name: value[one.name] for one in fields(kind) if one.name in value})

@@ -3,6 +3,7 @@
 import shlex
 from enum import IntEnum
 
+from dagcall.error_details import task_label
 from dagcall.errors import (
     BadRequest,
     DagcallError,
@@ -15,7 +16,6 @@ from dagcall.errors import (
     ServerError,
     Unavailable,
     UsageError,
-    task_label,
 )
 
 

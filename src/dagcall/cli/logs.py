@@ -9,7 +9,8 @@ from dagcall.cli.exits import Exit
 from dagcall.cli.paging import all_of
 from dagcall.cli.terminal import Terminal
 from dagcall.client import Client
-from dagcall.errors import TaskNotFound, task_label
+from dagcall.error_details import task_label
+from dagcall.errors import TaskNotFound
 
 
 def show_logs(args: Namespace, terminal: Terminal) -> int:

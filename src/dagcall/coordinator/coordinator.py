@@ -46,16 +46,8 @@ from dagcall.coordinator.xcom_questions import XComQuestions
 from dagcall.core import past
 from dagcall.core.machine import RunMachine
 from dagcall.core.slots import Need, Slots
-from dagcall.errors import (
-    BadRequest,
-    DagcallError,
-    DagUnsupported,
-    RunExists,
-    RunNotFound,
-    ShuttingDown,
-    TaskNotFound,
-    UnsupportedFeature,
-)
+from dagcall.error_details import UnsupportedFeature
+from dagcall.errors import BadRequest, DagcallError, DagUnsupported, RunExists, RunNotFound, ShuttingDown, TaskNotFound
 from dagcall.journal.base import HeadQuery, Journal, TimeRange
 from dagcall.model.commands import Await, StartAttempt
 from dagcall.model.events import CancelRequested, RunAccepted

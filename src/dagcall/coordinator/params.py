@@ -8,7 +8,8 @@ from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker
 
-from dagcall.errors import InvalidParams, ParamProblem
+from dagcall.error_details import ParamProblem
+from dagcall.errors import InvalidParams
 from dagcall.model.plan import DagPlan
 
 

@@ -10,7 +10,8 @@ import msgspec
 from starlette.responses import Response
 
 from dagcall.coordinator.api import RunView
-from dagcall.errors import CauseStep, DeadlineExceeded, Rejected, RunCancelled, RunFailed, TaskError
+from dagcall.error_details import CauseStep, TaskError
+from dagcall.errors import DeadlineExceeded, Rejected, RunCancelled, RunFailed
 from dagcall.model.commands import Failure, Outcome
 from dagcall.model.ids import RunKey
 from dagcall.model.states import OutcomeKind, RunState

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dagcall.errors import UnsupportedFeature
+from dagcall.error_details import UnsupportedFeature
 from dagcall.model.plan import DagPlan
 from dagcall.server.accept import JSON, negotiate
 from dagcall.server.context import Context

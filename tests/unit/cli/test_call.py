@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from dagcall import errors
-from dagcall.errors import CauseStep, TaskError
+from dagcall.error_details import CauseStep, TaskError
 
 FAILURE = errors.RunFailed(
     dag_id="d",

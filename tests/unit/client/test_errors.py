@@ -8,7 +8,8 @@ from dataclasses import fields
 import pytest
 
 from dagcall import errors
-from dagcall.errors import PROBLEM_TYPES, CauseStep, ParamProblem, Problem, RunFailed, TaskError, problem_from
+from dagcall.error_details import CauseStep, ParamProblem, TaskError
+from dagcall.errors import PROBLEM_TYPES, Problem, RunFailed, problem_from
 
 WIRE = {
     "run-failed": 500,

@@ -9,6 +9,7 @@ import pytest
 from dagcall.coordinator.api import CallRequest
 from dagcall.coordinator.nested import NestedRuns
 from dagcall.coordinator.run_questions import Refused
+from dagcall.error_details import UnsupportedFeature
 from dagcall.errors import (
     BadRequest,
     DagBroken,
@@ -18,7 +19,6 @@ from dagcall.errors import (
     RunExists,
     RunNotFound,
     Unavailable,
-    UnsupportedFeature,
 )
 from dagcall.model.events import RunAccepted
 from dagcall.model.ids import RunKey

@@ -17,7 +17,8 @@ from dagcall.coordinator.kept import keep
 from dagcall.coordinator.limits import Limits
 from dagcall.coordinator.pools import Pools
 from dagcall.core.machine import RunMachine
-from dagcall.errors import DagBroken, DagNotFound, DagUnsupported, Loading, Problem, RunNotFound, UnsupportedFeature
+from dagcall.error_details import UnsupportedFeature
+from dagcall.errors import DagBroken, DagNotFound, DagUnsupported, Loading, Problem, RunNotFound
 from dagcall.journal.base import HeadQuery
 from dagcall.journal.memory import MemoryJournal
 from dagcall.model.commands import Command, Outcome, Record, StartAttempt

@@ -9,7 +9,8 @@ import pytest
 from starlette.types import ASGIApp
 
 from dagcall.coordinator.api import CallRequest, ImportErrorInfo
-from dagcall.errors import BadRequest, InvalidParams, ParamProblem, RunExists
+from dagcall.error_details import ParamProblem
+from dagcall.errors import BadRequest, InvalidParams, RunExists
 from dagcall.model.events import RetryDue
 from dagcall.model.ids import RunKey, attempt_uuid
 from dagcall.model.plan import Retry, TaskPlan
