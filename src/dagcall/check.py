@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dagcall.compose import RUNTIME, worker_environment
-from dagcall.workers.fleet import Fleet, LoadedFile
+from dagcall.workers.file_zygote import LoadedFile
+from dagcall.workers.fleet import Fleet
 
 Kind = Literal["ok", "refused", "import-error", "warning", "note"]
 

@@ -13,7 +13,8 @@ from collections.abc import Awaitable, Callable
 
 from dagcall.errors import DagcallError
 from dagcall.workers.base import Job
-from dagcall.workers.fleet import FileZygote, Fleet
+from dagcall.workers.file_zygote import FileZygote
+from dagcall.workers.fleet import Fleet
 from dagcall.workers.frames import Idle
 from dagcall.workers.worker import Worker
 

@@ -15,18 +15,15 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from dagcall.errors import Unavailable
-from dagcall.model.plan import DagPlan
 from dagcall.workers import processes
 from dagcall.workers.connection import Connection, Gate
+from dagcall.workers.file_zygote import FileZygote, LoadedFile
 from dagcall.workers.frames import (
     Ask,
-    Dependency,
     Exited,
     Files,
     ForkLoader,
@@ -54,48 +51,6 @@ _FORKED_BY_FILE = ("worker", "triggerer")
 """Roles of processes that a file zygote forks, not the root zygote."""
 _CAUSE_PATIENCE = 0.25
 """Seconds between the end of a process and the arrival of all that it, and who reaped it, have to say of it."""
-
-
-@dataclass(frozen=True)
-class LoadedFile:
-    """A parsed file: its plans by DAG id, and what it depends on."""
-
-    path: str
-    version: str
-    plans: dict[str, DagPlan]
-    errors: list[tuple[str, str]]
-    dependencies: list[Dependency]
-    seconds: float
-    unforkable: tuple[str, ...] = ()
-    """Why its workers each parse it themselves."""
-
-    @classmethod
-    def from_frame(cls, frame: Loaded) -> "LoadedFile":
-        plans = [msgspec.msgpack.decode(plan, type=DagPlan) for plan in frame.plans]
-        return cls(
-            frame.path,
-            frame.version,
-            {plan.dag_id: plan for plan in plans},
-            [(name, text) for name, text in frame.errors],
-            frame.dependencies,
-            frame.seconds,
-            tuple(frame.unforkable),
-        )
-
-
-@dataclass
-class FileZygote:
-    """A file zygote that has parsed its file; or, `alone`, a worker that has, and after which more can be started."""
-
-    ident: int
-    pid: int
-    connection: Connection
-    loaded: LoadedFile
-    alone: bool = False
-    is_taken: bool = False
-    """Of a worker: it was given away."""
-    on_lost: Callable[[], None] = lambda: None
-    forked: set[int] = field(default_factory=set)
 
 
 @dataclass
@@ -495,4 +450,4 @@ class _ProcessEnded(Exception):
     """A forked process ended before it answered."""
 
 
-__all__ = ["FileZygote", "Fleet", "LoadedFile"]
+__all__ = ["Fleet"]

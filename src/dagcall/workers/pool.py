@@ -17,21 +17,19 @@ import asyncio
 import contextlib
 import heapq
 import itertools
-import math
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 
 from dagcall.errors import Unavailable
-from dagcall.model.plan import DagPlan
 from dagcall.workers import processes
 from dagcall.workers.aside import SideLane
 from dagcall.workers.base import Code, Job, TriggerJob
 from dagcall.workers.connection import Connection
-from dagcall.workers.demand import CpuDemand
-from dagcall.workers.fleet import FileZygote, Fleet, LoadedFile
-from dagcall.workers.frames import Ask, Dependency, Idle
+from dagcall.workers.file_zygote import FileZygote, LoadedFile
+from dagcall.workers.fleet import Fleet
+from dagcall.workers.frames import Ask, Idle
+from dagcall.workers.loaded_code import LoadedCode
 from dagcall.workers.triggerers import CodeGone, Triggerer
 from dagcall.workers.worker import State, Worker
 
@@ -44,70 +42,6 @@ _MOST_AT_ONCE = 8
 _START_FAILURES = 3
 _HOUSEKEEPING = 5.0
 _CHANGED = "the process that held this version of the DAG file died, and the file has changed"
-
-
-@dataclass(eq=False)
-class LoadedCode:
-    """One version of a file, and its processes while it has any. Implements `base.Code`."""
-
-    loaded: LoadedFile
-    zygote: FileZygote | None = None
-    opening: "asyncio.Task[LoadedCode] | None" = None
-    workers: dict[int, Worker] = field(default_factory=dict)
-    idle: list[Worker] = field(default_factory=list)
-    waiting: list[tuple[tuple[float, ...], int, float, Job]] = field(default_factory=list)
-    withdrawn: set[int] = field(default_factory=set)
-    aside: SideLane | None = None
-    triggerer: Triggerer | None = None
-    demand: CpuDemand = field(default_factory=lambda: CpuDemand(len(os.sched_getaffinity(0))))
-    starting: int = 0
-    failures: int = 0
-    closing: bool = False
-    is_gone: bool = False
-    """When its zygote was last asked for, the file had changed."""
-    last_used: float = 0.0
-
-    @property
-    def path(self) -> str:
-        return self.loaded.path
-
-    @property
-    def version(self) -> str:
-        return self.loaded.version
-
-    @property
-    def plans(self) -> dict[str, DagPlan]:
-        return self.loaded.plans
-
-    @property
-    def errors(self) -> list[tuple[str, str]]:
-        return self.loaded.errors
-
-    @property
-    def dependencies(self) -> list[Dependency]:
-        return self.loaded.dependencies
-
-    @property
-    def is_open(self) -> bool:
-        return self.zygote is not None
-
-    @property
-    def companions(self) -> "list[SideLane | Triggerer]":
-        """Its processes beside the workers."""
-        return [companion for companion in (self.aside, self.triggerer) if companion is not None]
-
-    @cached_property
-    def single_use(self) -> bool:
-        return any(plan.isolation == "task" for plan in self.loaded.plans.values())
-
-    @cached_property
-    def most_workers(self) -> float:
-        said = [plan.most_workers for plan in self.loaded.plans.values() if plan.most_workers is not None]
-        return min(said, default=math.inf)
-
-    @property
-    def may_have_more(self) -> bool:
-        return len(self.workers) + self.starting < self.most_workers
 
 
 @dataclass(frozen=True)

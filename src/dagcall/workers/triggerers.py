@@ -18,7 +18,8 @@ from dagcall.errors import DagcallError
 from dagcall.workers import processes
 from dagcall.workers.base import TriggerJob
 from dagcall.workers.connection import Connection
-from dagcall.workers.fleet import FileZygote, Fleet
+from dagcall.workers.file_zygote import FileZygote
+from dagcall.workers.fleet import Fleet
 from dagcall.workers.frames import Ask, CancelTrigger, Fired, Frame, FromProcess, Reply
 from dagcall.workers.worker import STOP_GRACE
 
