@@ -37,7 +37,7 @@ def listened_to() -> list[str]:
 def tell(notify: Notify, dag: Any, make_instance: Callable[[], Any], runner: Any, channel: Channel) -> None:
     """Make all calls, then send the `Ended`. `make_instance`: the task instance that the notice is about."""
     from dagcall.airflow_bridge.comms import WorkerComms
-    from dagcall.airflow_bridge.runtime import describe
+    from dagcall.airflow_bridge.ending import describe
 
     runner.SUPERVISOR_COMMS = WorkerComms(channel, notify.start)
     log = structlog.get_logger(logger_name="processor").bind(dag_id=dag.dag_id, run_id=notify.start.run_id)

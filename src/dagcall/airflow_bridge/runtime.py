@@ -6,26 +6,22 @@ process leaves no `Ended`, and then the coordinator says so.
 """
 
 import contextvars
-import functools
 import importlib
 import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
-from uuid import UUID
 
 import msgspec
 
+from dagcall.airflow_bridge import task_instance
+from dagcall.airflow_bridge.ending import ended
 from dagcall.deadline import set_deadline
 from dagcall.emit import set_hook
-from dagcall.model.assets import Outlets
-from dagcall.model.events import EndKind
-from dagcall.reject import Reject
 from dagcall.workers.channel import Channel
-from dagcall.workers.frames import Ended, Loaded, Notify, ProtocolError, Start, Suspended
+from dagcall.workers.frames import Loaded, Notify, ProtocolError, Start
 
 _PRELOADED = (
     "airflow.dag_processing.dagbag",
@@ -48,9 +44,6 @@ _PRELOADED = (
     "dagcall.airflow_bridge.unmapping",
 )
 """Not imported by this module's own code: by name, so that no linter takes them for unused."""
-_NO_VERSION = UUID(int=0)
-_MESSAGE_LIMIT = 10_000
-"""Characters of an exception's message that are told to the caller; the log has all of it."""
 
 
 class AirflowRuntime:
@@ -259,7 +252,7 @@ class AirflowRuntime:
             # Outside `run()`: params that do not validate, or a task that is gone. Airflow's supervisor sees such a
             # process exit with status 1 and retries the task if it may.
             emitter.close()
-            self._channel.send(_ended(start, comms, None, early))
+            self._channel.send(ended(start, comms, None, early))
             log.exception("Task failed before it could run")
             return
         finally:
@@ -268,10 +261,10 @@ class AirflowRuntime:
             del _CURRENT_CONTEXT[depth:]
         emitter.close()
         try:
-            self._channel.send(_ended(start, comms, state, error))
+            self._channel.send(ended(start, comms, state, error))
         except ProtocolError as too_large:  # and so nothing was sent
             comms.outgoing = Outgoing()
-            self._channel.send(_ended(start, comms, None, too_large))
+            self._channel.send(ended(start, comms, None, too_large))
         comms.end()
         context["exception"] = error
         try:
@@ -281,201 +274,9 @@ class AirflowRuntime:
             comms.amend()
 
     def _task_instance(self, start: Start) -> Any:
-        from airflow.sdk.api.datamodels._generated import DagRun, TaskInstanceState, TIRunContext
-
-        from dagcall.airflow_bridge.suspension import resumed_with
-
         # Of a run as such, nothing but the run is asked for.
         task = self._pristine.task(start.dag_id, start.task_id) if start.task_id else None
-        run_start = _moment(start.run_start)
-        logical_date = interval_start = interval_end = None
-        if start.logical_date is not None:
-            from dagcall.airflow_bridge.logical_date import data_interval
-
-            logical_date = _moment(start.logical_date)
-            interval_start, interval_end = data_interval(
-                self._dags[start.dag_id], logical_date, start.run_type, _moment(start.run_after)
-            )
-        dag_run = _made(
-            DagRun,
-            dag_id=start.dag_id,
-            run_id=start.run_id,
-            logical_date=logical_date,
-            data_interval_start=interval_start,
-            data_interval_end=interval_end,
-            run_after=_moment(start.run_after),
-            start_date=run_start,
-            end_date=None,
-            clear_number=0,
-            run_type=_run_type(start.run_type),
-            state=_running(),
-            conf=msgspec.json.decode(start.conf),
-            triggering_user_name=None,
-            consumed_asset_events=_asset_events(start.asset_events),
-            partition_key=None,
-            partition_date=None,
-            note=None,
-            team_name=None,
-        )
-        ti_context = _made(
-            TIRunContext,
-            dag_run=dag_run,
-            max_tries=start.max_tries,
-            # As Airflow's execution API decides (execution_api/routes/task_instances.py).
-            should_retry=start.max_tries != 0 and start.try_number <= start.max_tries,
-            xcom_keys_to_clear=[],
-            **(resumed := resumed_with(start.continues)),
-        )
-        return self._task_runner.RuntimeTaskInstance.model_construct(
-            id=UUID(start.ti_id),
-            task_id=start.task_id,
-            dag_id=start.dag_id,
-            run_id=start.run_id,
-            try_number=start.try_number,
-            dag_version_id=_NO_VERSION,
-            map_index=start.map_index,
-            hostname=None,
-            context_carrier=None,
-            queue=task.queue if task is not None else "",
-            task=task,
-            bundle_instance=self._bundle,
-            _ti_context_from_server=ti_context,
-            max_tries=start.max_tries,
-            start_date=resumed.get("start_date") or datetime.now(tz=UTC),
-            state=TaskInstanceState.RUNNING,
-            sentry_integration="",
-        )
-
-
-def _ended(start: Start, comms: Any, state: Any, error: BaseException | None) -> Ended:
-    """The attempt's end, from the runner's terminal message."""
-    from airflow.sdk.execution_time import comms as sdk
-
-    from dagcall.airflow_bridge.assets import as_result, outlets_of
-    from dagcall.airflow_bridge.suspension import suspended_by
-
-    out = comms.outgoing
-    kind = EndKind.FAILED
-    retry_delay: float | None = None
-    suspension: Suspended | None = None
-    message = out.terminal
-    outlets: Outlets | None = None
-    problem = describe(error, start) if error is not None else out.problem
-    match message:
-        case None:  # it never came to a terminal message
-            kind = EndKind.RETRY
-        case sdk.SucceedTask():
-            kind = EndKind.SUCCESS
-            out.rendered_map_index = message.rendered_map_index or out.rendered_map_index
-            outlets = outlets_of(message)
-            if start.want_plain and out.plain is None and outlets is not None:
-                out.plain = as_result(outlets)
-        case sdk.RetryTask():
-            kind = EndKind.RETRY
-            retry_delay = message.retry_delay_seconds
-        case sdk.TaskState():
-            kind = EndKind.SKIPPED if message.state.value == "skipped" else EndKind.FAILED
-        case _:
-            suspended = suspended_by(message, out.wakes)
-            if suspended is None:
-                problem = ("Unsupported", f"{type(message).__name__} is not supported by dagcall")
-            else:
-                kind, suspension = suspended
-    if kind in (EndKind.FAILED, EndKind.RETRY) and problem is None:
-        problem = ("TaskFailed", "the task failed without an exception; its log says more")
-    return Ended(
-        attempt=start.attempt,
-        epoch=start.epoch,
-        kind=kind.value,
-        error=problem,
-        reject=_reject(error),
-        retry_delay=retry_delay,
-        xcoms=out.xcoms,
-        plain=out.plain,
-        skip=out.skip,
-        rendered_map_index=out.rendered_map_index,
-        rendered_fields=out.rendered_fields,
-        suspension=suspension,
-        outlets=outlets,
-    )
-
-
-def describe(error: BaseException, start: Start) -> tuple[str, str]:
-    """Type and message: secrets masked, at most `_MESSAGE_LIMIT` characters, and always text that can be sent."""
-    from airflow.sdk._shared.secrets_masker import redact
-
-    if isinstance(error, SystemExit):
-        text = f"the task called sys.exit({error.code!r})"
-    else:
-        text = _text_of(error)
-        if start.logical_date is None:
-            from dagcall.airflow_bridge.logical_date import hint
-
-            text = f"{text.rstrip('.')}. {said}" if (said := hint(error)) else text
-    return type(error).__name__, _sendable(str(redact(text)))
-
-
-def _text_of(error: BaseException) -> str:
-    """`str(error)`, which is user code and may fail itself."""
-    try:
-        return str(error)
-    except Exception as another:
-        return f"the message of this exception cannot be shown: its __str__ raised {type(another).__name__}"
-
-
-def _sendable(text: str) -> str:
-    """Without lone surrogates, which UTF-8 does not have, and without a length that would burden every reader."""
-    if len(text) > _MESSAGE_LIMIT:
-        text = f"{text[:_MESSAGE_LIMIT]}... ({len(text)} characters; the task's log has more)"
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
-def _reject(error: BaseException | None) -> tuple[int, str] | None:
-    from airflow.sdk._shared.secrets_masker import redact
-
-    if not isinstance(error, Reject):
-        return None
-    return error.status, _sendable(str(redact(str(error.detail))))
-
-
-def _made(model: Any, **values: Any) -> Any:
-    """`model.model_construct`, which looks at each field for an alias and a factory: a third of the time."""
-    made = object.__new__(model)
-    object.__setattr__(made, "__dict__", {**_fields(model), **values})
-    object.__setattr__(made, "__pydantic_fields_set__", set(values))
-    object.__setattr__(made, "__pydantic_extra__", None)
-    object.__setattr__(made, "__pydantic_private__", None)
-    return made
-
-
-@functools.cache
-def _fields(model: Any) -> dict[str, Any]:
-    """In the model's order, with their defaults, which are all immutable."""
-    return {name: field.default for name, field in model.model_fields.items()}
-
-
-def _asset_events(consumed: bytes) -> list[Any]:
-    if not consumed:
-        return []
-    from airflow.sdk.api.datamodels._generated import AssetEventDagRunReference
-
-    return [AssetEventDagRunReference.model_validate(one) for one in msgspec.json.decode(consumed)]
-
-
-def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, tz=UTC)
-
-
-def _run_type(name: str) -> Any:
-    from airflow.sdk.api.datamodels._generated import DagRunType
-
-    return DagRunType(name)
-
-
-def _running() -> Any:
-    from airflow.sdk.api.datamodels._generated import DagRunState
-
-    return DagRunState.RUNNING
+        return task_instance.make(start, self._dags[start.dag_id], task, self._bundle, self._task_runner)
 
 
 def _encode_unknown(value: Any) -> Any:
