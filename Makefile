@@ -7,7 +7,7 @@ VENV := .venv/bin
 PYTEST := $(VENV)/python -m pytest --maxfail=10 $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-unit test-integration test-acceptance test-cuts check format bench bench-memory compat differential differential-scheduler ci lock clean
+.PHONY: help install browser demo serve test test-unit test-integration test-acceptance test-cuts check format bench bench-memory compat differential differential-scheduler ci lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,7 +21,10 @@ demo: install ## Start a server on the examples, ask one a question, show the an
 serve: install ## Serve examples/dags on 127.0.0.1:8274
 	@$(VENV)/dagcall serve examples/dags
 
-test: install ## Run all tests, the quick ones first
+browser: # What the tests in a browser need; `make test` says so when it cannot be had
+	@$(PYTHON) scripts/browser.py
+
+test: install browser ## Run all tests, the quick ones first
 	@$(PYTEST) tests
 
 test-unit: install ## Run the tests that need no process and no socket
@@ -30,7 +33,7 @@ test-unit: install ## Run the tests that need no process and no socket
 test-integration: install ## Run the tests of one real part each
 	@$(PYTEST) tests/integration
 
-test-acceptance: install ## Run the tests of the whole: real DAG files, server and command line
+test-acceptance: install browser ## Run the tests of the whole: real DAG files, server and command line
 	@$(PYTEST) tests/acceptance
 
 test-cuts: install ## Cut clients' connections 1,000 times: every event once, one run each, 2 min
@@ -68,5 +71,6 @@ lock: ## Write requirements/*.txt again; UPGRADE=1 takes newer versions
 	@$(PYTHON) scripts/bootstrap.py
 
 clean: ## Remove the environment and every cache in the checkout
+	rm -rf tests/acceptance/browser/node_modules
 	rm -rf .venv .bootstrap .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,5 +1,6 @@
 """The project names no package index and no place of the machine that it was made on."""
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,3 +37,10 @@ def test_locks_are_names_and_hashes(root: Path) -> None:
             line for line in lock.read_text().splitlines() if not (pinned.fullmatch(line) or hashed.fullmatch(line))
         ]
         assert strange == [], lock.name
+
+
+def test_the_browser_is_locked_by_hashes_too(root: Path) -> None:
+    lock = json.loads((root / "tests" / "acceptance" / "browser" / "package-lock.json").read_text())
+    packages = {name: package for name, package in lock["packages"].items() if name}
+    assert packages
+    assert [name for name, package in packages.items() if "integrity" not in package or "resolved" in package] == []
