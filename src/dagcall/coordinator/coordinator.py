@@ -8,10 +8,8 @@ from the journal and replayed.
 import asyncio
 import json
 import logging
-import re
 import socket
 from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,29 +37,24 @@ from dagcall.coordinator.retention import forget_old_runs, kept_for
 from dagcall.coordinator.run import Run
 from dagcall.coordinator.run_questions import RunQuestions
 from dagcall.coordinator.run_waiter import RunWaiter
+from dagcall.coordinator.screening import Screening
 from dagcall.coordinator.sharing import Sharing
 from dagcall.coordinator.triggers import Triggers
 from dagcall.coordinator.watcher import watch
 from dagcall.coordinator.xcom_questions import XComQuestions
-from dagcall.core import past
 from dagcall.core.machine import RunMachine
 from dagcall.core.slots import Need, Slots
-from dagcall.error_details import UnsupportedFeature
-from dagcall.errors import BadRequest, DagcallError, DagUnsupported, RunExists, RunNotFound, ShuttingDown, TaskNotFound
-from dagcall.journal.base import HeadQuery, Journal, TimeRange
+from dagcall.errors import DagcallError, RunExists, RunNotFound, ShuttingDown
+from dagcall.journal.base import HeadQuery, Journal
 from dagcall.model.commands import Await, StartAttempt
 from dagcall.model.events import CancelRequested, RunAccepted
 from dagcall.model.ids import RunKey
-from dagcall.model.plan import DagPlan, Refusal
 from dagcall.model.records import RunHead
 from dagcall.model.states import RunState
 from dagcall.workers.base import Code, Workers
 from dagcall.workers.frames import Ask
 
 log = logging.getLogger("dagcall.coordinator")
-
-RUN_ID_LENGTH = 250
-"""Airflow's `COLLATION_ARGS` limit of ids (airflow/models/base.py `StringID`)."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +94,7 @@ class Coordinator:
         self._drivers: dict[RunKey, Driver] = {}
         self._run_slots: Slots[RunKey] = Slots()
         self._limits = Limits()
+        self._screening = Screening(self._limits, journal, self.run, self._drivers)
         self.pools = Pools(journal.store, self._limits, self._drivers.values, self._clock.now)
         self._notices = Notices(
             journal,
@@ -117,7 +111,6 @@ class Coordinator:
         self._stop_watching = asyncio.Event()
         self._resumed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._run_id_pattern = re.compile(r"^[A-Za-z0-9_.~:+-]+$")
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -135,7 +128,7 @@ class Coordinator:
         self.kept = keep(self._journal.store, cipher, self._clock.now, self._look_again, self.assets.id_of)
         await self.kept.task_states.drop_expired()
         await self.pools.load(self.settings)
-        self._run_id_pattern = re.compile(str(self.settings.get("allowed_run_id_pattern", r"^[A-Za-z0-9_.~:+-]+$")))
+        self._screening.allow_run_ids(self.settings.get("allowed_run_id_pattern"))
         nested = NestedRuns(self.catalog, self.call, self.run, self._clock)
         amending = Amending(self._drivers, self.run, self._journal, self._clock)
         xcom_questions = XComQuestions(amending, self.run, self._journal)
@@ -242,8 +235,8 @@ class Coordinator:
                     self._codes.use(served.code)
                     self._codes.unuse(code)
                     code = served.code
-                    self._check(request, served)
-            await self._check_past(request, served.plan)
+                    self._screening.check(request, served)
+            await self._screening.check_past(request, served.plan)
             run, driver, event = await self._new_run(request, served)
             accepted = driver.accept(event, request.asset_changes)
         except BaseException:
@@ -299,39 +292,8 @@ class Coordinator:
     def _served(self, request: CallRequest) -> Served:
         """The DAG as it is now, once everything is checked that can be refused without work."""
         served = self.catalog.served(request.dag_id)
-        self._check(request, served)
+        self._screening.check(request, served)
         return served
-
-    def _check(self, request: CallRequest, served: Served) -> None:
-        """Everything about a call that can be refused without work."""
-        _refuse_unsupported(served.plan, served.plan.refusals)
-        _refuse_unsupported(served.plan, self._limits.obstacles(served.plan))
-        served.params.check(request.conf)
-        for task_id in request.results:
-            if task_id not in served.plan.by_id:
-                raise TaskNotFound(dag_id=request.dag_id, task_id=task_id)
-        if request.run_id is not None:
-            if not self._run_id_pattern.match(request.run_id) or len(request.run_id) > RUN_ID_LENGTH:
-                raise BadRequest(
-                    f"The run id {request.run_id!r} does not match {self._run_id_pattern.pattern!r} "
-                    f"([scheduler] allowed_run_id_pattern), or is longer than {RUN_ID_LENGTH} characters.",
-                    dag_id=request.dag_id,
-                )
-            if RunKey(request.dag_id, request.run_id) in self._drivers:
-                raise RunExists(dag_id=request.dag_id, run_id=request.run_id)
-
-    async def _check_past(self, request: CallRequest, plan: DagPlan) -> None:
-        """`depends_on_past`, which asks for the run with the next earlier logical date."""
-        if request.logical_date is None or not past.depends_on_past(plan):
-            return
-        earlier = HeadQuery(
-            dag_ids=frozenset((plan.dag_id,)),
-            logical_date=TimeRange(lt=request.logical_date),
-            order_by=("-logical_date",),
-            limit=1,
-        )
-        for head in (await self._journal.list_heads(earlier))[0]:
-            _refuse_unsupported(plan, past.unmet(plan, (await self.run(head.key)).machine))
 
     async def _new_run(self, request: CallRequest, served: Served) -> tuple[Run, Driver, RunAccepted]:
         plan = served.plan
@@ -466,9 +428,3 @@ class Coordinator:
         if ask.what not in stored_questions.ASKED_WHILE_PARSING:
             raise LookupError(f"{ask.what!r} cannot be asked while a DAG file is parsed")
         return await stored_questions.answer(self.kept, stored_questions.NO_RUN, ask.what, ask.args)
-
-
-def _refuse_unsupported(plan: DagPlan, refusals: Sequence[Refusal]) -> None:
-    if refusals:
-        features = tuple(UnsupportedFeature(one.task_id, one.feature, one.reason) for one in refusals)
-        raise DagUnsupported(dag_id=plan.dag_id, features=features)
