@@ -6,6 +6,8 @@ from typing import Any
 
 from airflow.sdk.configuration import conf
 
+from dagcall import options
+
 __all__ = [
     "conf",
     "for_coordinator",
@@ -32,8 +34,8 @@ def for_coordinator() -> dict[str, Any]:
         "airflow_version": airflow.__version__,
         "base_log_folder": conf.get("logging", "base_log_folder"),
         "allowed_run_id_pattern": conf.get("scheduler", "allowed_run_id_pattern"),
-        "dagcall": conf.getsection("dagcall") or {},
-        "keep_runs": conf.get("dagcall", "keep_runs", fallback=None),
+        "options": {name: conf.get("dagcall", name, fallback=None) for name in options.NAMES},
+        "unknown_options": sorted(set(conf.getsection("dagcall") or ()) - set(options.NAMES)),
         "load_limit": _load_limit(),
         "default_pool_slots": conf.getint("core", "default_pool_task_slot_count"),
         "listeners": _listened_to(),

@@ -33,7 +33,7 @@ from dagcall.coordinator.nested import NestedRuns
 from dagcall.coordinator.notices import LIMIT, Notices, Users
 from dagcall.coordinator.pools import Pools
 from dagcall.coordinator.recovery import rebuild
-from dagcall.coordinator.retention import forget_old_runs, kept_for
+from dagcall.coordinator.retention import forget_old_runs
 from dagcall.coordinator.run import Run
 from dagcall.coordinator.run_questions import RunQuestions
 from dagcall.coordinator.run_waiter import RunWaiter
@@ -51,6 +51,7 @@ from dagcall.model.events import CancelRequested, RunAccepted
 from dagcall.model.ids import RunKey
 from dagcall.model.records import RunHead
 from dagcall.model.states import RunState
+from dagcall.options import Options
 from dagcall.workers.base import Code, Workers
 from dagcall.workers.frames import Ask
 
@@ -84,6 +85,7 @@ class Coordinator:
         self.assets = Assets(journal, self._clock, lambda: self._asset_runs.wake())
         self._asset_runs = AssetRuns(self.assets, self.call, self._active_runs, self._clock.new_run_id)
         self.settings: dict[str, Any] = {}
+        self.options = Options()
         self._run_questions = RunQuestions(journal, self.catalog, self.run)
         self._run_waiter = RunWaiter(self._run_questions)
         self.inputs = Inputs(journal.store, self._clock.now)
@@ -123,6 +125,9 @@ class Coordinator:
         epoch = await self._journal.open()
         await self.assets.load()
         self.settings = dict(await self._workers.start(self._answer_parsing))
+        self.options = Options.read(self.settings.get("options", {}))
+        for name in self.settings.get("unknown_options", ()):
+            log.warning("[dagcall] has no option %r: it is ignored", name)
         # Taken out at once: what is left is shown to others.
         cipher = Cipher(str(self.settings.pop("fernet_key", "")))
         self.kept = keep(self._journal.store, cipher, self._clock.now, self._look_again, self.assets.id_of)
@@ -178,7 +183,7 @@ class Coordinator:
             self._resumed.set()
             await self._notices.resume()
         self._tasks.append(asyncio.create_task(self._asset_runs.serve(), name="dagcall-asset-runs"))
-        if (keep := kept_for(self.settings)) is not None:
+        if (keep := self.options.keep_runs) is not None:
             forgetting = forget_old_runs(self._journal, keep, self._clock.now, lambda key: self._recent.pop(key, None))
             self._tasks.append(asyncio.create_task(forgetting, name="dagcall-retention"))
 

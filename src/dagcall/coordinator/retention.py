@@ -6,11 +6,10 @@ have not ended are never touched. Task logs stay: they are Airflow's.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from dagcall.coordinator.inputs import forgetting
-from dagcall.errors import ConfigError, DagcallError
+from dagcall.errors import DagcallError
 from dagcall.journal.base import HeadQuery, Journal, TimeRange
 from dagcall.model.ids import RunKey
 from dagcall.model.states import RunState
@@ -21,20 +20,6 @@ _ENDED = frozenset(state for state in RunState if state.is_final)
 _PAGE = 100
 _LONGEST_PAUSE = 60.0
 """Seconds between two looks; a tenth of the time that runs are kept, where that is less."""
-
-
-def kept_for(settings: Mapping[str, Any]) -> float | None:
-    """Seconds; None: for ever. Raises `ConfigError`."""
-    text = settings.get("keep_runs")
-    if text in (None, ""):
-        return None
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not seconds > 0:
-        raise ConfigError(f"[dagcall] keep_runs must be a number of seconds above 0, not {text!r}")
-    return seconds
 
 
 async def forget_old_runs(

@@ -1,11 +1,8 @@
 """How long ended runs are kept."""
 
-from collections.abc import Mapping
-
 import pytest
 
-from dagcall.coordinator.retention import forget_once, kept_for
-from dagcall.errors import ConfigError
+from dagcall.coordinator.retention import forget_once
 from dagcall.journal.base import HeadQuery
 from dagcall.journal.memory import MemoryJournal
 from dagcall.model.events import RunAccepted
@@ -35,16 +32,3 @@ async def test_only_runs_that_ended_long_ago_are_forgotten() -> None:
     assert [head.key.run_id for head in heads] == ["new", "running"]
     assert await forget_once(journal, 50.0, lambda key: None) == 0
     await journal.close()
-
-
-@pytest.mark.parametrize(
-    ("section", "seconds"), [({}, None), ({"keep_runs": ""}, None), ({"keep_runs": "3600"}, 3600.0)]
-)
-def test_the_setting(section: Mapping[str, str], seconds: float | None) -> None:
-    assert kept_for(section) == seconds
-
-
-@pytest.mark.parametrize("text", ["soon", "0", "-1", "nan"])
-def test_a_setting_that_is_none(text: str) -> None:
-    with pytest.raises(ConfigError, match="keep_runs"):
-        kept_for({"keep_runs": text})
