@@ -6,8 +6,8 @@ from typing import Final, TypeVar
 import msgspec
 
 from dagcall.errors import JournalCorrupt, JournalError
-from dagcall.journal.store import Change, Item, Put, Remove, check_storable
-from dagcall.model.assets import Alias, Asset, AssetChanges, Reference
+from dagcall.journal.store import Change, Item, Put, Remove, Store, check_storable
+from dagcall.model.assets import Alias, Asset, AssetChanges, KeptAssets, Queued, Reference
 
 T = TypeVar("T")
 
@@ -33,6 +33,20 @@ def changes_of(changes: AssetChanges) -> tuple[Change, ...]:
     made += [Put(STARTED, dag_id, _encode(until), until) for dag_id, until in changes.started]
     check_storable(tuple(made))
     return tuple(made)
+
+
+async def load(store: Store, queued: tuple[Queued, ...], last_event: int, last_timestamp: float) -> KeptAssets:
+    """What is kept: the items from the store, and what has tables of its own."""
+    assets, aliases, references, started = [await store.items(kind) for kind in KINDS]
+    return KeptAssets(
+        assets=assets_of(assets),
+        aliases=aliases_of(aliases),
+        references=references_of(references),
+        queued=queued,
+        started=started_of(started),
+        last_event=last_event,
+        last_timestamp=last_timestamp,
+    )
 
 
 def assets_of(items: Iterable[Item]) -> tuple[Asset, ...]:

@@ -20,13 +20,15 @@ from typing import Final, ParamSpec, TypeVar
 
 from dagcall.errors import JournalError
 from dagcall.journal.base import HeadQuery, check_durability
+from dagcall.journal.conditions import Conditions
 from dagcall.journal.encoding import decode_plan, decode_record
+from dagcall.journal.entries import Done, Entry, Outcome, settle
 from dagcall.journal.file_lock import FileLock
+from dagcall.journal.rows import add_query, head_of, order_by
 from dagcall.journal.sqlite_assets import SqliteAssets
 from dagcall.journal.sqlite_file import connect_reader, explain, make_directories, make_file, statement
-from dagcall.journal.sqlite_rows import head_of, order_by, where
 from dagcall.journal.sqlite_store import Row, SqliteStore
-from dagcall.journal.sqlite_writer import Done, Entry, Outcome, SqliteWriter
+from dagcall.journal.sqlite_writer import SqliteWriter
 from dagcall.journal.store import Change
 from dagcall.model.assets import AssetChanges
 from dagcall.model.ids import RunKey
@@ -146,7 +148,7 @@ class SqliteJournal:
         return await future
 
     def _settle_in_loop(self, outcomes: list[Outcome]) -> None:
-        self._call_loop(lambda: _settle(outcomes))
+        self._call_loop(lambda: settle(outcomes))
 
     def _close_all(self) -> None:
         """In the writer's thread, after its last group. The writer's connection goes last, it owns the log."""
@@ -195,7 +197,7 @@ class SqliteJournal:
 
     def _select_page(self, query: HeadQuery) -> tuple[list[RunHead], int]:
         reader = self._reader()
-        condition = where(query)
+        condition = add_query(Conditions(), query)
         order = order_by(query)
         # The page is chosen by row number first: sorting whole heads would carry every conf along.
         page = f"SELECT run FROM runs WHERE {condition.sql} ORDER BY {order} LIMIT ? OFFSET ?"
@@ -208,13 +210,3 @@ class SqliteJournal:
         finally:
             reader.execute("COMMIT")
         return [head_of(row) for row in rows], total
-
-
-def _settle(outcomes: list[Outcome]) -> None:
-    for (_, _, future), done, error in outcomes:
-        if future.done():  # cancelled by whoever waited
-            continue
-        if error is None:
-            future.set_result(done)  # type: ignore[arg-type] # None for a batch's waiter
-        else:
-            future.set_exception(error)

@@ -8,15 +8,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
-import msgspec
-
 from dagcall.journal import asset_items
+from dagcall.journal.asset_rows import add_query, event_of, event_row
 from dagcall.journal.assets import AssetEventQuery
-from dagcall.journal.sqlite_conditions import Conditions
+from dagcall.journal.conditions import Conditions
+from dagcall.journal.rows import ordered
 from dagcall.journal.sqlite_file import statement
 from dagcall.journal.sqlite_store import apply as apply_items
 from dagcall.journal.store import Change, Store
-from dagcall.model.assets import AssetChanges, AssetEvent, Consumption, KeptAssets, Queued, Source
+from dagcall.model.assets import AssetChanges, AssetEvent, Consumption, KeptAssets, Queued
 
 _EVENTS: Final = statement("asset_events")
 _INSERT_EVENT: Final = statement("insert_asset_event")
@@ -41,17 +41,8 @@ class SqliteAssets:
         self._write = write
 
     async def load(self) -> KeptAssets:
-        assets, aliases, references, started = [await self._store.items(kind) for kind in asset_items.KINDS]
-        queued, (last_event, last_timestamp) = await self._read(_load)
-        return KeptAssets(
-            assets=asset_items.assets_of(assets),
-            aliases=asset_items.aliases_of(aliases),
-            references=asset_items.references_of(references),
-            queued=queued,
-            started=asset_items.started_of(started),
-            last_event=last_event,
-            last_timestamp=last_timestamp,
-        )
+        queued, last = await self._read(_load)
+        return await asset_items.load(self._store, queued, *last)
 
     async def write(self, changes: AssetChanges) -> None:
         await self._write(changes)
@@ -73,14 +64,7 @@ def apply(cursor: sqlite3.Cursor, changes: AssetChanges, items: tuple[Change, ..
     if items:
         apply_items(cursor, items)
     for event in changes.events:
-        source = event.source
-        cursor.execute(
-            _INSERT_EVENT,
-            (
-                event.id, event.asset_id, event.timestamp, source.dag_id, source.task_id, source.run_id,
-                source.map_index, event.extra, msgspec.json.encode(event.aliases).decode(), event.partition_key,
-            ),
-        )  # fmt: skip
+        cursor.execute(_INSERT_EVENT, event_row(event))
         cursor.executemany(_INSERT_ALIAS, [(alias, event.id) for alias in event.aliases])
     cursor.executemany(_PUT_QUEUED, changes.queued)
     cursor.executemany(_DELETE_QUEUED, changes.dequeued)
@@ -93,8 +77,8 @@ def _load(reader: sqlite3.Connection) -> tuple[tuple[Queued, ...], tuple[int, fl
 
 
 def _select_page(reader: sqlite3.Connection, query: AssetEventQuery) -> tuple[list[AssetEvent], int]:
-    where = _where(query)
-    order = ", ".join(f"{column} {'DESC' if descending else 'ASC'}" for column, descending in query.ordering)
+    where = add_query(Conditions(), query)
+    order = ordered(query.ordering)
     limit = -1 if query.limit is None else query.limit
     reader.execute("BEGIN")  # one state for both answers
     try:
@@ -104,29 +88,7 @@ def _select_page(reader: sqlite3.Connection, query: AssetEventQuery) -> tuple[li
         ).fetchall()
     finally:
         reader.execute("COMMIT")
-    return [_event_of(row) for row in rows], total
-
-
-def _where(query: AssetEventQuery) -> Conditions:
-    where = Conditions()
-    if query.aliases is None:
-        where.one_of("asset_id", query.asset_ids)
-    else:
-        either = Conditions()
-        either.one_of("asset_id", query.asset_ids or ())
-        named = Conditions()
-        named.one_of("alias", query.aliases)
-        through = f"id IN (SELECT event_id FROM asset_event_aliases WHERE {named.sql})"
-        where.add(f"({either.sql} OR {through})", *either.values, *named.values)
-    where.equal("source_dag_id", query.source_dag_id)
-    where.equal("source_task_id", query.source_task_id)
-    where.equal("source_run_id", query.source_run_id)
-    where.equal("source_map_index", query.source_map_index)
-    where.within("timestamp", query.timestamp)
-    if query.consumed_by is not None:
-        consumed = "SELECT event_id FROM asset_consumption WHERE dag_id = ? AND run_id = ?"
-        where.add(f"id IN ({consumed})", *query.consumed_by)
-    return where
+    return [event_of(row) for row in rows], total
 
 
 def _select_consumptions(reader: sqlite3.Connection, event_ids: Sequence[int]) -> list[Consumption]:
@@ -135,10 +97,3 @@ def _select_consumptions(reader: sqlite3.Connection, event_ids: Sequence[int]) -
     columns = "event_id, dag_id, run_id, triggering"
     rows = reader.execute(f"SELECT {columns} FROM asset_consumption WHERE {where.sql} ORDER BY number", where.values)
     return [Consumption(event_id, dag_id, run_id, bool(last)) for event_id, dag_id, run_id, last in rows]
-
-
-def _event_of(row: tuple[Any, ...]) -> AssetEvent:
-    id, asset_id, timestamp, dag_id, task_id, run_id, map_index, extra, aliases, partition_key = row
-    source = Source(dag_id, task_id, run_id, map_index)
-    names = tuple(msgspec.json.decode(aliases, type=list[str]))
-    return AssetEvent(id, asset_id, timestamp, extra, source, names, partition_key)

@@ -14,7 +14,6 @@ an INSERT for each record, and an UPDATE only when the head's changing part chan
 them all, since they may describe what was rolled back, and reads them again when needed.
 """
 
-import asyncio
 import logging
 import os
 import sqlite3
@@ -22,15 +21,16 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Final, NamedTuple
+from typing import Final
 
 from dagcall.errors import DagcallError, JournalError, JournalFenced, RunExists
 from dagcall.journal import asset_items
 from dagcall.journal.continuity import begins, changing_part, check_continues, date_taken
 from dagcall.journal.encoding import check_storable, encode_plan, encode_record
+from dagcall.journal.entries import Entry, KnownRun, Outcome
+from dagcall.journal.rows import head_of
 from dagcall.journal.sqlite_assets import apply as apply_assets
 from dagcall.journal.sqlite_file import connect_writer, explain, statement
-from dagcall.journal.sqlite_rows import head_of
 from dagcall.journal.sqlite_store import apply
 from dagcall.journal.store import Change, Put
 from dagcall.model.assets import AssetChanges
@@ -53,34 +53,6 @@ _INSERT_PLAN: Final = statement("insert_plan")
 _DELETE_RECORDS: Final = statement("delete_records")
 _DELETE_RUN: Final = statement("delete_run")
 _DELETE_CONSUMPTION: Final = statement("delete_consumption")
-
-
-class KnownRun(NamedTuple):
-    """Where a run is stored, and its head as last written."""
-
-    row: int
-    head: RunHead
-
-
-Done = bool | list[int] | None
-"""Whether there was a run to delete; what changes of the store have done, one number each; None for the others."""
-
-
-class Entry(NamedTuple):
-    """Something to write, and who waits for it."""
-
-    work: Batch | DagPlan | RunKey | tuple[Change, ...] | AssetChanges
-    """A batch to append, a plan to put, the key of a run to delete, or changes of the store or of assets."""
-    power: bool
-    future: asyncio.Future[None] | asyncio.Future[Done]
-
-
-class Outcome(NamedTuple):
-    """What became of an entry."""
-
-    entry: Entry
-    done: Done = None
-    error: DagcallError | None = None
 
 
 class SqliteWriter:

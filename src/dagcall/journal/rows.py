@@ -1,9 +1,10 @@
-"""Rows of SQLite and the values they stand for: heads, and `HeadQuery` as SQL. Pure."""
+"""Rows of `runs` and the values they stand for, alike in both databases: heads, and `HeadQuery` as SQL. Pure."""
 
-from typing import Final
+from collections.abc import Iterable
+from typing import Final, TypeVar
 
 from dagcall.journal.base import HeadQuery, OrderColumn
-from dagcall.journal.sqlite_conditions import Conditions
+from dagcall.journal.conditions import Conditions
 from dagcall.model.ids import RunKey
 from dagcall.model.records import RunHead
 from dagcall.model.states import RunState
@@ -12,7 +13,9 @@ HeadRow = tuple[
     int, str, str, str, str, float, float, float | None, float | None, float | None, str, str, str, bytes, str | None,
     str | None, str, int,
 ]  # fmt: skip
-"""The columns of `sql/sqlite/heads.sql`."""
+"""The columns of the databases' `heads.sql`."""
+
+SomeConditions = TypeVar("SomeConditions", bound=Conditions)
 
 _EXPRESSIONS: Final[dict[OrderColumn, str]] = {"id": "run", "duration": "end_date - start_date"}
 """The order columns that are not simply columns of `runs`."""
@@ -43,8 +46,7 @@ def head_of(row: HeadRow) -> RunHead:
     )
 
 
-def where(query: HeadQuery) -> Conditions:
-    conditions = Conditions()
+def add_query(conditions: SomeConditions, query: HeadQuery) -> SomeConditions:
     conditions.one_of("dag_id", query.dag_ids)
     conditions.one_of("state", query.states)
     conditions.one_of("run_type", query.run_types)
@@ -63,7 +65,10 @@ def where(query: HeadQuery) -> Conditions:
 
 
 def order_by(query: HeadQuery) -> str:
-    """SQL for `query.ordering`; SQLite's own place for a missing value is the promised one."""
-    return ", ".join(
-        f"{_EXPRESSIONS.get(column, column)} {'DESC' if descending else 'ASC'}" for column, descending in query.ordering
-    )
+    """SQL for `query.ordering`."""
+    return ordered((_EXPRESSIONS.get(column, column), descending) for column, descending in query.ordering)
+
+
+def ordered(terms: Iterable[tuple[str, bool]]) -> str:
+    """SQL for (expression, descending): a missing value is less than any other, which is SQLite's default only."""
+    return ", ".join(f"{name} {'DESC NULLS LAST' if descending else 'ASC NULLS FIRST'}" for name, descending in terms)
