@@ -51,6 +51,12 @@ def register(commands: Commands) -> None:
     parser.add_argument(
         "--logical-date", type=moment, metavar="ISO", help="the run's logical date, for templates that use ds, ts, ..."
     )
+    parser.add_argument(
+        "--on-disconnect",
+        choices=("continue", "cancel"),
+        help="cancel: the run ends when this command is ended before its outcome and nobody else waits "
+        "(default: continue)",
+    )
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--stream", action="store_true", help="print the run's events as they happen, one JSON a line")
     how.add_argument("--detach", action="store_true", help="start the run, print its id, do not wait")
@@ -68,6 +74,7 @@ def run(args: Namespace, terminal: Terminal) -> int:
             key=args.key,
             result=args.result,
             logical_date=args.logical_date,
+            on_disconnect=args.on_disconnect,
         )
         if args.stream:
             return _stream(client.stream(args.dag_id, params), args, terminal)
@@ -79,18 +86,29 @@ def run(args: Namespace, terminal: Terminal) -> int:
             terminal.value({"dag_id": handle.dag_id, "run_id": handle.id}, args.output)
             return Exit.OK
         left = None if args.wait is None else args.wait - (time.monotonic() - began)
-        return finish(client, handle, left, args.output, terminal)
+        return finish(client, handle, left, args.output, terminal, cancels=args.on_disconnect == "cancel")
 
 
-def finish(client: Client, run: RunHandle, wait: float | None, output: str, terminal: Terminal) -> int:
-    """Wait for a run's outcome, with progress where it can be seen, and print it."""
+def finish(
+    client: Client, run: RunHandle, wait: float | None, output: str, terminal: Terminal, *, cancels: bool = False
+) -> int:
+    """Wait for a run's outcome, with progress where it can be seen, and print it. `cancels`: so does an interrupt."""
     try:
         value = _watched(client, run, wait, terminal) if terminal.is_live else run.result(timeout=wait)
     except KeyboardInterrupt:
-        terminal.message("\n".join(["dagcall: interrupted; the run goes on", *going_on(run.dag_id, run.id)]))
-        return Exit.INTERRUPTED
+        if cancels:
+            run.cancel()
+        return _interrupted(run.dag_id, run.id, terminal, cancels=cancels)
     terminal.value(value, output)
     return Exit.OK
+
+
+def _interrupted(dag_id: str, run_id: str, terminal: Terminal, *, cancels: bool) -> int:
+    """`run_id` is empty when the server had not told it yet."""
+    becomes = "is cancelled" if cancels else "goes on"
+    hints = going_on(dag_id, run_id) if run_id else []
+    terminal.message("\n".join([f"dagcall: interrupted; the run {becomes}", *(hints[:1] if cancels else hints)]))
+    return Exit.INTERRUPTED
 
 
 def _watched(client: Client, run: RunHandle, wait: float | None, terminal: Terminal) -> object:
@@ -135,9 +153,7 @@ def _stream(events: Iterator[RunEvent], args: Namespace, terminal: Terminal) -> 
         if code is Exit.UNAVAILABLE:
             raise NotFinished(args.dag_id, run_id, waited=args.wait) from None
     except KeyboardInterrupt:
-        hints = going_on(args.dag_id, run_id) if run_id else []
-        terminal.message("\n".join(["dagcall: interrupted; the run goes on", *hints]))
-        return Exit.INTERRUPTED
+        return _interrupted(args.dag_id, run_id, terminal, cancels=args.on_disconnect == "cancel")
     return code
 
 

@@ -4,9 +4,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict, get_args
 
 from dagcall.errors import UsageError
+
+OnDisconnect = Literal["continue", "cancel"]
 
 
 class OptionChanges(TypedDict, total=False):
@@ -16,8 +18,9 @@ class OptionChanges(TypedDict, total=False):
     there is one). `timeout`: deadline of the run itself, then `DeadlineExceeded`. `key`: idempotency key; equal
     calls with it are one run. `run_id`: the run's id instead of a generated one. `result`: answer with these tasks'
     values instead of the author's. `logical_date`: gives the run one, and with it `ds`, `ts`, `data_interval_start` and
-    the like in its templates (an aware `datetime`). `retry`: how long to go on trying while nobody answers or the server refuses
-    with Retry-After; 0: never.
+    the like in its templates (an aware `datetime`). `on_disconnect`: `"cancel"` ends the run when a connection that waits for
+    it breaks and nobody else waits; None is `"continue"`. `retry`: how long to go on trying while nobody answers or the
+    server refuses with Retry-After; 0: never.
     """
 
     wait: float | None
@@ -26,6 +29,7 @@ class OptionChanges(TypedDict, total=False):
     run_id: str | None
     result: str | Sequence[str]
     logical_date: datetime | None
+    on_disconnect: OnDisconnect | None
     retry: float
 
 
@@ -39,6 +43,7 @@ class Options:
     run_id: str | None = None
     result: tuple[str, ...] = ()
     logical_date: datetime | None = None
+    on_disconnect: OnDisconnect | None = None
     retry: float = 5.0
 
     def __post_init__(self) -> None:
@@ -52,6 +57,8 @@ class Options:
             raise UsageError("run_id='': a run id has at least one character")
         if self.logical_date is not None and self.logical_date.tzinfo is None:
             raise UsageError(f"logical_date={self.logical_date!r}: it needs a time zone, such as tzinfo=datetime.UTC")
+        if self.on_disconnect is not None and self.on_disconnect not in get_args(OnDisconnect):
+            raise UsageError(f"on_disconnect={self.on_disconnect!r}: it is 'continue' or 'cancel'")
 
     @property
     def is_repeatable(self) -> bool:
@@ -82,4 +89,6 @@ class Options:
             pairs.append(("run_id", self.run_id))
         if self.logical_date is not None:
             pairs.append(("logical_date", self.logical_date.isoformat()))
+        if self.on_disconnect is not None:
+            pairs.append(("on_disconnect", self.on_disconnect))
         return tuple(pairs)

@@ -146,6 +146,19 @@ def test_interrupting_tells_that_the_run_goes_on(dagcall):
     assert "dagcall runs attach d r1" in dagcall.err
 
 
+def test_interrupting_cancels_where_that_was_asked_for(dagcall):
+    def interrupted(request: httpx.Request) -> httpx.Response:
+        raise KeyboardInterrupt
+
+    dagcall.accepts("d", "r1", interrupted)
+    dagcall.answers["DELETE /call/d/r1"] = httpx.Response(202, json={})
+    assert dagcall("call", "d", "--on-disconnect", "cancel") == 130
+    assert [one.method for one in dagcall.requests] == ["POST", "GET", "DELETE"]
+    assert dagcall.requests[0].url.params["on_disconnect"] == "cancel"
+    assert "the run is cancelled" in dagcall.err
+    assert "attach" not in dagcall.err
+
+
 def test_stream_prints_events_as_lines(dagcall):
     dagcall.answers["POST /call/d"] = stream(("accepted", {}), ("result", {"t": 1}), ("end", {}))
     assert dagcall("call", "d", "--stream") == 0
