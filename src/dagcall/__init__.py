@@ -10,22 +10,25 @@ from typing import TYPE_CHECKING
 
 from dagcall.deadline import time_left
 from dagcall.emit import emit
-from dagcall.errors import DagcallError, NotFinished, RunFailed
+from dagcall.errors import DagcallError, NotFinished, RolledBack, RunFailed
 from dagcall.version import __version__
 
 if TYPE_CHECKING:
-    from dagcall.client import AsyncClient, AsyncRunHandle, Client, RunEvent, RunHandle
+    from dagcall.client import AsyncClient, AsyncRunHandle, Chunk, Client, Rollback, RunEvent, RunHandle
     from dagcall.engine import Engine
     from dagcall.reject import Reject
 
 __all__ = [
     "AsyncClient",
     "AsyncRunHandle",
+    "Chunk",
     "Client",
     "DagcallError",
     "Engine",
     "NotFinished",
     "Reject",
+    "Rollback",
+    "RolledBack",
     "RunEvent",
     "RunFailed",
     "RunHandle",
@@ -37,8 +40,10 @@ __all__ = [
 _LAZY = {
     "AsyncClient": "dagcall.client",
     "AsyncRunHandle": "dagcall.client",
+    "Chunk": "dagcall.client",
     "Client": "dagcall.client",
     "Engine": "dagcall.engine",
+    "Rollback": "dagcall.client",
     "RunEvent": "dagcall.client",
     "RunHandle": "dagcall.client",
 }

@@ -6,6 +6,7 @@ DagcallError
 │   │   └── JournalUrlError   `--journal` names no journal that exists here
 │   └── MissingExtra          needs a part of dagcall that is not installed
 ├── NotFinished               the wait is over, the run goes on; attach with its run id
+├── RolledBack                a try failed after it had handed out partial results, and nobody is told (`chunks`)
 ├── JournalError              the record of runs cannot be read or written; nothing of the batch was kept
 │   ├── JournalLocked         another server has it open
 │   ├── JournalFenced         another server opened it since: this one may no longer write
@@ -92,6 +93,10 @@ class JournalUrlError(ConfigError):
 
 class MissingExtra(UsageError):
     """A part of dagcall that is not installed is needed."""
+
+
+class RolledBack(DagcallError):
+    """A try of a task has failed, and the partial results that it had handed out are void. The run goes on."""
 
 
 class JournalError(DagcallError):

@@ -1,5 +1,6 @@
 """Partial results reach the caller while the task runs."""
 
+import asyncio
 import json
 import socket
 import subprocess
@@ -55,6 +56,27 @@ def test_chunks_of_a_failed_try_are_taken_back(shared: Server, how: str) -> None
     told = [(one.event, one.data["try_number"]) for one in events if one.event in ("chunk", "rollback")]
     assert told == [("chunk", 1), ("rollback", 1), ("chunk", 2)]
     assert events[-2].data == {"value": "done"}
+
+
+def test_a_handle_iterates_chunks_and_tells_of_rollbacks(shared: Server) -> None:
+    with dagcall.Client(shared.url) as client:
+        told: list[dagcall.Rollback] = []
+        run = client.submit("emits_then_fails")
+        assert [one.value for one in run.chunks(on_rollback=told.append)] == [{"try": 1}, {"try": 2}]
+        assert told == [dagcall.Rollback("t", -1, 1, count=1)]
+        with pytest.raises(dagcall.RolledBack, match="on_rollback"):
+            list(run.chunks())
+        assert run.result() == "done"
+        assert list(run.chunks("no_such_task")) == []
+
+
+def test_chunks_of_an_asynchronous_handle(shared: Server) -> None:
+    async def values() -> list[Any]:
+        async with dagcall.AsyncClient(shared.url) as client:
+            run = await client.submit("emits", n=3)
+            return [one.value async for one in run.chunks("count")]
+
+    assert asyncio.run(values()) == [0, 1, 2]
 
 
 def test_after_the_death_of_the_server_chunks_are_still_there_and_void(serve: ServerFactory, tmp_path: Path) -> None:

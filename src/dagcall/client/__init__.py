@@ -1,8 +1,9 @@
 """The client: `Client` and `AsyncClient`, one behaviour (`_flow`) driven by two kinds of I/O. Needs httpx only."""
 
 from dagcall.client._async import AsyncClient, AsyncRunHandle
+from dagcall.client._chunks import Chunk, Rollback
 from dagcall.client._options import OptionChanges
 from dagcall.client._sync import Client, RunHandle
 from dagcall.client._wire import RunEvent
 
-__all__ = ["AsyncClient", "AsyncRunHandle", "Client", "OptionChanges", "RunEvent", "RunHandle"]
+__all__ = ["AsyncClient", "AsyncRunHandle", "Chunk", "Client", "OptionChanges", "Rollback", "RunEvent", "RunHandle"]

@@ -4,13 +4,15 @@ import copy
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import closing
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, Unpack
 
 import httpx
 
 from dagcall.client import _flow
+from dagcall.client._chunks import Chunk, ChunkReader, OnRollback
 from dagcall.client._connection import Address, encode_params, response_of, timeout_of
 from dagcall.client._events import NDJSON, SILENCE, EventFollower
 from dagcall.client._lanes import POOL, lanes
@@ -151,7 +153,7 @@ class Client:
             return self._address.broken(error, time.monotonic())
         return response_of(response, time.monotonic())
 
-    def _follow(self, follower: EventFollower) -> Iterator[RunEvent]:
+    def _follow(self, follower: EventFollower) -> Generator[RunEvent, None, None]:
         while not follower.is_over():
             request = follower.request()
             try:
@@ -246,6 +248,20 @@ class RunHandle:
         """The state of the whole run, cleanup included: queued, running, success or failed."""
         client = self._client
         return client._drive(_flow.state(self._run, client._options, time.monotonic()))
+
+    def chunks(self, task_id: str | None = None, *, on_rollback: OnRollback | None = None) -> Iterator[Chunk]:
+        """The partial results of the run's tasks (or of one task), as they are emitted, until the outcome.
+
+        When a try fails that has emitted some, they are void: `on_rollback` is called with a `Rollback`; without it
+        `RolledBack` is raised. A run that fails raises what `result` would.
+        """
+        reader = ChunkReader(task_id, on_rollback)
+        events = self._client._follow(EventFollower(self.dag_id, run_id=self.id, until_outcome=True))
+        with closing(events):
+            for event in events:
+                chunk = reader.feed(event)
+                if chunk is not None:
+                    yield chunk
 
     def events(self, *, until: Literal["end", "outcome"] = "end") -> Iterator[RunEvent]:
         """The run's events from the first on, as they happen. `outcome`: none after `result` or `failure`."""
