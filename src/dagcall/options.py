@@ -46,6 +46,13 @@ def one_of(*choices: str) -> Callable[[str], str]:
     return choice
 
 
+def no_authentication(text: str) -> str:
+    """none (this version serves loopback addresses without credentials; it must not look as if it asked for any)"""
+    if text != "none":
+        raise ValueError
+    return text
+
+
 _EXPECTED = {seconds: "a number of seconds above 0", count: "a whole number above 0", flag: "True or False"}
 
 
@@ -58,9 +65,12 @@ def option(default: Any, read: Callable[[str], Any]) -> Any:
 class Options:
     """What a deployment may choose. Seconds, unless a comment says otherwise; None: no limit."""
 
+    auth: str = option("none", no_authentication)
     isolation: str = option("warm", one_of("warm", "task"))
     inherit_airflow_limits: bool = option(False, flag)
     keep_runs: float | None = option(None, seconds)
+    max_wait: float = option(300.0, seconds)
+    heartbeat: float = option(15.0, seconds)
     memoise: bool = option(True, flag)
 
     @classmethod

@@ -6,7 +6,7 @@ Values only; `coordinator.Coordinator` and `run.Run` implement the protocols.
 import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from dagcall.coordinator.kept import Kept
 from dagcall.core.asset_book import AssetBook
@@ -20,6 +20,7 @@ from dagcall.model.inputs import InputRequest, User
 from dagcall.model.plan import DagPlan
 from dagcall.model.pool import UNLIMITED, Pool
 from dagcall.model.records import JournalRecord, RunHead
+from dagcall.options import Options
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,10 @@ class CallRequest:
     """What becomes durable with the run's acceptance, or not at all."""
     started_by: RunKey | None = None
     may_share: bool = False
+
+
+Shared = Literal["key", "coalesced", "cache"] | None
+"""Why a call is answered with a run that another call began; None: its own."""
 
 
 @dataclass(frozen=True)
@@ -237,6 +242,11 @@ class CoordinatorView(Protocol):
         ...
 
     @property
+    def options(self) -> Options:
+        """Those of `[dagcall]`; the defaults until it has started."""
+        ...
+
+    @property
     def kept(self) -> Kept:
         """What belongs to no run: Variables, Connections, ..."""
         ...
@@ -245,6 +255,10 @@ class CoordinatorView(Protocol):
     def is_stopping(self) -> bool: ...
 
     async def call(self, request: CallRequest) -> RunView:
+        """`admit`, for those to whom it does not matter whose run it is."""
+        ...
+
+    async def admit(self, request: CallRequest) -> tuple[RunView, Shared]:
         """Admit a call; returns when it is durable. Nothing is left behind when it is refused. The run may be one that
         another call began (`sharing`).
 

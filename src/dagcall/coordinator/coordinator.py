@@ -17,7 +17,7 @@ from dagcall.coordinator import stored_questions
 from dagcall.coordinator.admission import Admission, AdmissionSettings
 from dagcall.coordinator.amending import Amending
 from dagcall.coordinator.answering import Answers
-from dagcall.coordinator.api import CallRequest
+from dagcall.coordinator.api import CallRequest, Shared
 from dagcall.coordinator.asset_runs import AssetRuns
 from dagcall.coordinator.assets import Assets
 from dagcall.coordinator.awaits import Awaits
@@ -220,6 +220,9 @@ class Coordinator:
         await self._journal.close()
 
     async def call(self, request: CallRequest) -> Run:
+        return (await self.admit(request))[0]
+
+    async def admit(self, request: CallRequest) -> tuple[Run, Shared]:
         nested = request.started_by is not None
         if self._closed or (self._stopping and not nested):  # a run that is to end may need one that it starts
             raise ShuttingDown(retry_after=5.0)

@@ -22,7 +22,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from contextlib import suppress
 from typing import Any
 
-from dagcall.coordinator.api import CallRequest
+from dagcall.coordinator.api import CallRequest, Shared
 from dagcall.coordinator.run import Run
 from dagcall.errors import DagcallError, IdempotencyMismatch, RunNotFound
 from dagcall.journal.base import HeadQuery, Journal
@@ -48,38 +48,47 @@ class Sharing:
         self._shared: dict[RunKey, Hashable] = {}
         self._cached: OrderedDict[Hashable, tuple[RunKey, float]] = OrderedDict()
 
-    async def by_key(self, request: CallRequest, begin: Begin) -> Run:
+    async def by_key(self, request: CallRequest, begin: Begin) -> tuple[Run, Shared]:
         """The run of the request's key; `begin` makes it if there is none. Raises `IdempotencyMismatch`."""
+        shared: Shared = "key"
 
         async def first() -> Run:
-            return await self._of_key(request) or await begin()
+            nonlocal shared
+            run = await self._of_key(request)
+            if run is None:
+                run, shared = await begin(), None
+            return run
 
         run = await self._one_at_a_time(("key", request.caller, request.dag_id, request.idempotency_key), first)
         if body_of_run(run) != body_of(request):
             raise IdempotencyMismatch(dag_id=request.dag_id, run_id=run.key.run_id)
-        return run
+        return run, shared
 
-    async def by_content(self, request: CallRequest, plan: DagPlan, begin: Begin) -> Run:
+    async def by_content(self, request: CallRequest, plan: DagPlan, begin: Begin) -> tuple[Run, Shared]:
         """A run of an identical call, where the plan allows it; else the one that `begin` makes."""
         if not (plan.coalesce or plan.cache_ttl) or not _is_plain(request):
-            return await begin()
+            return await begin(), None
         caller = "" if plan.shares_with_everyone else request.caller
         identity = ("body", caller, plan.dag_id, plan.version, body_of(request))
         if plan.coalesce and (in_flight := self._in_flight.get(identity)) is not None:
-            return in_flight
+            return in_flight, "coalesced"
+        shared: Shared = "coalesced"
 
         async def first() -> Run:
+            nonlocal shared
             cached = await self._cached_run(identity)
             if cached is not None:
+                shared = "cache"
                 return cached
-            run = await begin()
+            run, shared = await begin(), None
             self._in_flight[identity] = run
             self._shared[run.key] = identity
             if run.outcome is not None:
                 self.answered(run)
             return run
 
-        return await (self._one_at_a_time(identity, first) if plan.coalesce else first())
+        run = await (self._one_at_a_time(identity, first) if plan.coalesce else first())
+        return run, shared
 
     def answered(self, run: Run) -> None:
         """The run has its outcome, or will have none here."""

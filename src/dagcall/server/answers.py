@@ -9,7 +9,7 @@ from urllib.parse import quote
 import msgspec
 from starlette.responses import Response
 
-from dagcall.coordinator.api import RunView
+from dagcall.coordinator.api import RunView, Shared
 from dagcall.error_details import CauseStep, TaskError
 from dagcall.errors import DeadlineExceeded, Rejected, RunCancelled, RunFailed
 from dagcall.model.commands import Failure, Outcome
@@ -30,7 +30,9 @@ def run_path(key: RunKey) -> str:
     return f"/call/{quote(key.dag_id, safe='')}/{quote(key.run_id, safe='')}"
 
 
-def run_headers(view: RunView, applied: str, total: float | None = None, *, with_state: bool = False) -> dict[str, str]:
+def run_headers(
+    view: RunView, applied: str, total: float | None = None, *, shared: Shared = None, with_state: bool = False
+) -> dict[str, str]:
     """What every answer about a run carries. `total`: seconds since the call arrived, where it is known."""
     outcome, timing, key = view.outcome, view.timing, view.key
     all_in_all = timing.queue + timing.run if total is None else total
@@ -44,6 +46,8 @@ def run_headers(view: RunView, applied: str, total: float | None = None, *, with
         ),
         "Cache-Control": "no-store",
     }
+    if shared is not None:
+        headers["Dagcall-Shared"] = shared
     if with_state:
         headers["Dagcall-Run-State"] = view.head.state.value
     return headers

@@ -1,6 +1,7 @@
 """`/call/{dag_id}` and its runs: call, attach, cancel, events."""
 
 import time
+from dataclasses import replace
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -41,11 +42,16 @@ async def call(context: Context, request: Request, caller: Caller) -> Response:
     key = headers.get("idempotency-key")
     if key is not None and not 0 < len(key) <= KEY_LENGTH:
         raise BadRequest(f"The header Idempotency-Key must have 1 to {KEY_LENGTH} characters, not {len(key)}.")
+    if key is None and headers.get("last-event-id"):
+        raise BadRequest(
+            "Last-Event-ID goes on with the events of a run, and a POST without Idempotency-Key starts another one. Ask "
+            "for the events with GET /call/{dag_id}/{run_id}/events, or give the call and its repetitions one key."
+        )
     run_id = query.one("run_id")
     if run_id == "":
         raise BadRequest("Query parameter 'run_id' is empty.")
     conf = decode_object(await read_body(request, context.settings.body_limit))
-    view = await context.coordinator.call(
+    view, shared = await context.coordinator.admit(
         CallRequest(
             dag_id=request.path_params["dag_id"],
             conf=conf,
@@ -62,11 +68,13 @@ async def call(context: Context, request: Request, caller: Caller) -> Response:
     )
     context.attendance.called(view, on_disconnect)
     if media_type != JSON:
-        return _stream(context, view, media_type, position, run_headers(view, wait.applied))
+        if shared is None:
+            position = replace(position, last_id=0)  # the run that the reader has seen is not kept any more
+        return _stream(context, view, media_type, position, run_headers(view, wait.applied, shared=shared))
     if wait.at_once:
-        return accepted(view, run_headers(view, wait.applied, time.perf_counter() - began))
+        return accepted(view, run_headers(view, wait.applied, time.perf_counter() - began, shared=shared))
     problem = await _wait_for(context, view, wait, request)
-    answered = run_headers(view, wait.applied, time.perf_counter() - began)
+    answered = run_headers(view, wait.applied, time.perf_counter() - began, shared=shared)
     return answer(view, answered) if problem is None else problem_response(problem, answered)
 
 
@@ -115,7 +123,7 @@ def _key(request: Request) -> RunKey:
 
 def _wait(context: Context, request: Request, query: Query, default: float) -> Wait:
     preferences = parse_prefer(request.headers.getlist("prefer"))
-    return decide_wait(preferences, query.seconds("wait"), default, context.settings.max_wait)
+    return decide_wait(preferences, query.seconds("wait"), default, context.coordinator.options.max_wait)
 
 
 async def _wait_for(context: Context, view: RunView, wait: Wait, request: Request) -> Problem | None:

@@ -72,6 +72,12 @@ CALL_ROUTES = (
                 {"type": "string", "enum": ["continue", "cancel"], "default": "continue"},
             ),
             UNTIL,
+            Parameter(
+                "Last-Event-ID",
+                "Event streams, with Idempotency-Key only: go on after this event.",
+                {"type": "integer"},
+                "header",
+            ),
         ),
         body={"type": "object", "description": "The params, as GET /call/{dag_id} describes them."},
         answers=_RUN_ANSWERS | {"400": _PROBLEM, "413": _PROBLEM, "422": _PROBLEM, "429": _PROBLEM, "501": _PROBLEM},

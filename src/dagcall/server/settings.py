@@ -8,14 +8,12 @@ class ServerSettings:
     """Durations are seconds, sizes bytes.
 
     `host`: the address that is listened on; as a name in `Host` it is accepted too, as are `allowed_hosts`.
-    `default_wait`: how long a call waits when its caller does not say; `max_wait`: the longest wait granted.
-    `body_limit`: larger request bodies are refused (413). `heartbeat`: the longest silence on a stream.
+    `default_wait`: how long a call waits when its caller does not say.
+    `body_limit`: larger request bodies are refused (413).
     """
 
     host: str = "127.0.0.1"
     port: int = 8274
     default_wait: float = 30.0
-    max_wait: float = 300.0
     body_limit: int = 16 * 1024 * 1024
-    heartbeat: float = 15.0
     allowed_hosts: tuple[str, ...] = ()

@@ -26,7 +26,8 @@ from dagcall.server.waiting import disconnected
 
 OUTCOMES = ("result", "failure")
 AT_ONCE = 256
-"""Events that are written before looking whether the reader keeps up."""
+ENOUGH = 64 << 10
+"""Events, and bytes, that are written before looking whether the reader keeps up: what one that never reads holds."""
 
 _RECENT: WeakKeyDictionary[RunView, dict[tuple[int, bool], bytes]] = WeakKeyDictionary()
 """Of runs that are read: some events as they were sent last, by id and whether as SSE."""
@@ -82,15 +83,16 @@ class EventStream(Response):
             changed = view.changed()  # before reading, so that nothing falls between
             records = view.records[sent : sent + AT_ONCE]
             if records:
-                last = next((n for n, one in enumerate(records) if self._position.ends_with(one)), len(records))
-                body = b"".join(self._event(record) for record in records[: last + 1])
-                await send({"type": "http.response.body", "body": body, "more_body": True})
-                if last < len(records):
+                events, is_last = self._together(records)
+                await send({"type": "http.response.body", "body": b"".join(events), "more_body": True})
+                if is_last:
                     return
-                sent += len(records)
+                sent += len(events)
                 continue
             done, _ = await asyncio.wait(
-                (changed, gone), timeout=self._context.settings.heartbeat, return_when=asyncio.FIRST_COMPLETED
+                (changed, gone),
+                timeout=self._context.coordinator.options.heartbeat,
+                return_when=asyncio.FIRST_COMPLETED,
             )
             if not done:
                 beat = b": heartbeat\n\n" if self._is_sse else b"\n"
@@ -98,14 +100,31 @@ class EventStream(Response):
             elif changed in done and len(view.records) <= sent and self._context.coordinator.is_stopping:
                 return  # woken without news: the server has given up on the run
 
+    def _together(self, records: list[JournalRecord]) -> tuple[list[bytes], bool]:
+        """As many of these events as are sent at once, and whether the stream ends with them."""
+        events: list[bytes] = []
+        size = 0
+        for record in records:
+            event = self._event(record)
+            events.append(event)
+            size += len(event)
+            if self._position.ends_with(record):
+                return events, True
+            if size >= ENOUGH:
+                break
+        return events, False
+
     def _event(self, record: JournalRecord) -> bytes:
         """An event as it is sent; encoded once for all readers that are at the same place."""
         recent = _RECENT.setdefault(self._view, {})
         event = recent.get((record.id, self._is_sse))
         if event is None:
+            event = self._encode(record)
+            if len(event) > ENOUGH:
+                return event  # as costly to keep as to make
             if len(recent) >= AT_ONCE:
                 recent.clear()
-            event = recent[record.id, self._is_sse] = self._encode(record)
+            recent[record.id, self._is_sse] = event
         return event
 
     def _encode(self, record: JournalRecord) -> bytes:

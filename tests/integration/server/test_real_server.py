@@ -26,7 +26,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 async def port(coordinator: ScriptedCoordinator) -> AsyncIterator[int]:  # noqa: F811
-    app = create_app(coordinator, ServerSettings(body_limit=1_000_000, heartbeat=0.05))
+    app = create_app(coordinator, ServerSettings(body_limit=1_000_000))
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         serving = asyncio.ensure_future(server.serve([listener]))

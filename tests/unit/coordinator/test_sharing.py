@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dagcall.coordinator.api import CallRequest
+from dagcall.coordinator.api import CallRequest, Shared
 from dagcall.coordinator.run import Run
 from dagcall.coordinator.sharing import Sharing, body_of, canonical
 from dagcall.core.machine import RunMachine
@@ -36,6 +36,7 @@ class House:
         self.runs: dict[RunKey, Run] = {}
         self.now = 100.0
         self.refusals = 0
+        self.shared: list[Shared] = []
         self.sharing = Sharing(journal, self.find, lambda: self.now)
         self._numbers = itertools.count(1)
 
@@ -69,13 +70,17 @@ class House:
         return await self.by_key(CallRequest("quote", params, caller=caller, idempotency_key=key))
 
     async def by_key(self, request: CallRequest) -> Run:
-        return await self.sharing.by_key(request, self.begin(request))
+        run, shared = await self.sharing.by_key(request, self.begin(request))
+        self.shared.append(shared)
+        return run
 
     async def share(self, caller: str = "ann", **params: Any) -> Run:
         return await self.by_content(CallRequest("quote", params, caller=caller, may_share=True))
 
     async def by_content(self, request: CallRequest) -> Run:
-        return await self.sharing.by_content(request, self.plan, self.begin(request))
+        run, shared = await self.sharing.by_content(request, self.plan, self.begin(request))
+        self.shared.append(shared)
+        return run
 
     def answer(self, run: Run, kind: OutcomeKind = OutcomeKind.SUCCESS) -> None:
         failure = None if kind is OutcomeKind.SUCCESS else Failure(ErrorInfo("ValueError", "no"))
@@ -205,6 +210,21 @@ async def test_a_cached_run_that_is_gone_is_run_again(house: House) -> None:
     assert await house.share("bob", nights=2) is run
     del house.runs[run.key]
     assert await house.share(nights=2) is not run
+
+
+async def test_a_call_is_told_that_its_run_was_begun_by_another(house: House) -> None:
+    first = await house.call(nights=2)
+    house.answer(first)
+    await house.call(nights=2)
+    await asyncio.gather(*(house.call(key="at once") for _ in range(3)))
+    assert house.shared == [None, "key", None, "key", "key"]
+    house.shared.clear()
+    house.plan = plan_of(coalesce=True, cache_ttl=60.0)
+    begun, *_ = await asyncio.gather(*(house.share(nights=2) for _ in range(3)))
+    await house.share(nights=2)
+    house.answer(begun)
+    await house.share(nights=2)
+    assert house.shared == [None, "coalesced", "coalesced", "coalesced", "cache"]
 
 
 def test_equal_bodies() -> None:

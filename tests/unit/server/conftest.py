@@ -52,7 +52,7 @@ async def coordinator(tmp_path: Path) -> AsyncIterator[ScriptedCoordinator]:
 
 @pytest.fixture
 def settings() -> ServerSettings:
-    return ServerSettings(default_wait=0.2, max_wait=5.0, heartbeat=0.05, body_limit=10_000)
+    return ServerSettings(default_wait=0.2, body_limit=10_000)
 
 
 @pytest.fixture

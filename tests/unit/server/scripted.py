@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from dagcall.coordinator.api import CallRequest, ImportErrorInfo, Timing
+from dagcall.coordinator.api import CallRequest, ImportErrorInfo, Shared, Timing
 from dagcall.coordinator.assets import Assets
 from dagcall.coordinator.cipher import Cipher
 from dagcall.coordinator.inputs import Inputs
@@ -38,6 +38,7 @@ from dagcall.model.ids import RunKey, TaskKey
 from dagcall.model.plan import RETURN_VALUE, DagPlan
 from dagcall.model.records import Batch, JournalRecord, RunHead
 from dagcall.model.states import OutcomeKind
+from dagcall.options import Options
 
 EPOCH = 1
 START = 1_767_225_600.0
@@ -223,6 +224,7 @@ class ScriptedCoordinator:
             "fallback_page_limit": 50,
             "sensitive_names": ["password", "secret"],
         }
+        self.options = Options(max_wait=5.0, heartbeat=0.05)
         self.is_stopping = False
         self.journal = MemoryJournal()
         self.kept = keep(self.journal.store, Cipher(), self.tick, lambda name: None)
@@ -231,6 +233,7 @@ class ScriptedCoordinator:
         self.inputs = Inputs(self.journal.store, self.tick)
         self.work: dict[str, Work] = {}
         self.refusal: Problem | None = None
+        self.shared: Shared = None
         self.requests: list[CallRequest] = []
         self.runs: dict[RunKey, ScriptedRun] = {}
         self.cancels: list[tuple[RunKey, str, str]] = []
@@ -247,6 +250,9 @@ class ScriptedCoordinator:
         self.assets.declare(self.catalog.plans())
 
     async def call(self, request: CallRequest) -> ScriptedRun:
+        return (await self.admit(request))[0]
+
+    async def admit(self, request: CallRequest) -> tuple[ScriptedRun, Shared]:
         self.requests.append(request)
         if self.refusal is not None:
             raise self.refusal
@@ -263,7 +269,7 @@ class ScriptedCoordinator:
         await run.feed(RunAccepted(**accepted, run_id=key.run_id, plan_version=plan.version, conf=conf))
         async with self._called:
             self._called.notify_all()
-        return run
+        return run, self.shared
 
     async def called(self, dag_id: str, run_id: str) -> ScriptedRun:
         """The run, once somebody has called for it."""

@@ -6,6 +6,8 @@ import httpx
 import pytest
 from starlette.types import ASGIApp
 
+from dagcall.coordinator.api import Shared
+
 from .scripted import Hold, ScriptedCoordinator, ScriptedRun
 from .wire import Wire
 
@@ -67,14 +69,14 @@ async def test_a_call_that_continues_keeps_a_run_that_it_shares(
     app: ASGIApp, http: httpx.AsyncClient, coordinator: ScriptedCoordinator
 ) -> None:
     run = await begun(http, coordinator)
-    shared = coordinator.call
+    admit = coordinator.admit
 
-    async def share(request: object) -> ScriptedRun:
-        return run
+    async def share(request: object) -> tuple[ScriptedRun, Shared]:
+        return run, "key"
 
-    coordinator.call = share  # type: ignore[assignment, method-assign]
+    coordinator.admit = share  # type: ignore[assignment, method-assign]
     await http.post("/call/simple", headers={"Prefer": "respond-async"})
-    coordinator.call = shared  # type: ignore[method-assign]
+    coordinator.admit = admit  # type: ignore[method-assign]
     async with Wire(app, "GET", "/call/simple/r/events", accept="*/*") as following:
         await following.until(b'"accepted"')
         await gone(following)

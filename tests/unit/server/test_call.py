@@ -161,6 +161,13 @@ async def test_default_wait_then_202(http: httpx.AsyncClient, coordinator: Scrip
     assert (answer.status_code, answer.headers["preference-applied"]) == (202, "wait=0.2")
 
 
+async def test_who_shares_a_run_is_told(http: httpx.AsyncClient, coordinator: ScriptedCoordinator) -> None:
+    assert "dagcall-shared" not in (await http.post("/call/simple")).headers
+    coordinator.shared = "cache"
+    for headers in ({}, {"Prefer": "respond-async"}, {"Accept": "text/event-stream"}):
+        assert (await http.post("/call/simple", headers=headers)).headers["dagcall-shared"] == "cache"
+
+
 async def test_respond_async_does_not_wait(http: httpx.AsyncClient, coordinator: ScriptedCoordinator) -> None:
     answer = await http.post("/call/simple", headers={"Prefer": "respond-async"})
     assert (answer.status_code, answer.headers["preference-applied"]) == (202, "respond-async")
@@ -360,7 +367,7 @@ async def test_our_own_fault_tells_nothing(http: httpx.AsyncClient, coordinator:
     async def break_down(*args: object) -> None:
         raise RuntimeError("secret")
 
-    coordinator.call = break_down  # type: ignore[assignment, method-assign]
+    coordinator.admit = break_down  # type: ignore[assignment, method-assign]
     answer = await http.post("/call/simple")
     assert (answer.status_code, answer.json()["type"]) == (500, "/problems/server-error")
     assert "secret" not in answer.text

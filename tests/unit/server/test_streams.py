@@ -6,13 +6,14 @@ from typing import Any
 
 import httpx
 import pytest
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message
 
+from dagcall.model.events import Emitted
 from dagcall.model.ids import RunKey
 from dagcall.model.plan import TaskPlan
 
 from .conftest import plan
-from .scripted import Hold, ScriptedCoordinator, ScriptedRun
+from .scripted import EPOCH, Hold, ScriptedCoordinator, ScriptedRun
 from .wire import Wire
 
 pytestmark = pytest.mark.anyio
@@ -136,6 +137,42 @@ async def test_resume_at_every_event(http: httpx.AsyncClient, coordinator: Scrip
     after_end = await http.get("/call/simple/r/events", headers={**SSE, "Last-Event-ID": str(told[-1]["id"])})
     assert (after_end.status_code, after_end.content) == (204, b"")
     assert (await http.get("/call/simple/r/events", headers={"Last-Event-ID": "x"})).status_code == 400
+
+
+async def test_a_post_goes_on_with_events_only_under_a_key(
+    http: httpx.AsyncClient, coordinator: ScriptedCoordinator
+) -> None:
+    seen = {**NDJSON, "Last-Event-ID": "3"}
+    refused = await http.post("/call/simple", headers=seen)
+    assert (refused.status_code, refused.json()["type"]) == (400, "/problems/bad-request")
+    assert "Idempotency-Key" in refused.json()["detail"]
+    assert not coordinator.requests
+    begun = lines((await http.post("/call/simple", headers={**seen, "Idempotency-Key": "k"})).content)
+    assert begun[0]["id"] == 1  # another run than the one whose events were seen
+    coordinator.shared = "key"
+    joined = await http.post("/call/simple", headers={**seen, "Idempotency-Key": "k"})
+    assert lines(joined.content)[0]["id"] == 4
+    assert joined.headers["dagcall-shared"] == "key"
+
+
+async def test_one_that_does_not_read_is_written_little(
+    app: ASGIApp, http: httpx.AsyncClient, coordinator: ScriptedCoordinator
+) -> None:
+    run = await held_run(http, coordinator)
+    await run.feed(Emitted(1, EPOCH, tuple(b'"%s"' % (b"x" * 50_000) for _ in range(100))))
+    written: list[int] = []
+    is_stalled = asyncio.Event()
+
+    async def never_read(message: Message) -> None:
+        written.append(len(message.get("body", b"")))
+        if written[-1]:
+            is_stalled.set()
+            await asyncio.Event().wait()
+
+    async with Wire(app, "GET", "/call/simple/r/events", send=never_read, accept="*/*") as wire:
+        await asyncio.wait_for(is_stalled.wait(), 5)
+        assert not wire.task.done()
+    assert 50_000 < sum(written) < 200_000
 
 
 async def test_reader_that_leaves_leaves_nothing(

@@ -4,16 +4,24 @@ import asyncio
 from types import TracebackType
 from typing import Any, Self
 
-from starlette.types import ASGIApp, Message
+from starlette.types import ASGIApp, Message, Send
 
 
 class Wire:
     """One request: what was sent so far is in `status`, `headers`, `body`."""
 
     def __init__(
-        self, app: ASGIApp, method: str, path: str, query: str = "", *, body: bytes = b"", **headers: str
+        self,
+        app: ASGIApp,
+        method: str,
+        path: str,
+        query: str = "",
+        *,
+        body: bytes = b"",
+        send: Send | None = None,
+        **headers: str,
     ) -> None:
-        """`headers`: names with `_` for `-`."""
+        """`headers`: names with `_` for `-`. `send` takes what is sent, instead of this object."""
         named = {"host": "localhost", **{name.replace("_", "-"): value for name, value in headers.items()}}
         if body:
             named["content-length"] = str(len(body))
@@ -38,7 +46,7 @@ class Wire:
         self._incoming: asyncio.Queue[Message] = asyncio.Queue()
         self._incoming.put_nowait({"type": "http.request", "body": body, "more_body": False})
         self._news = asyncio.Event()
-        self.task: asyncio.Task[Any] = asyncio.ensure_future(app(scope, self._incoming.get, self._send))  # type: ignore[arg-type]
+        self.task: asyncio.Task[Any] = asyncio.ensure_future(app(scope, self._incoming.get, send or self._send))  # type: ignore[arg-type]
 
     async def _send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
