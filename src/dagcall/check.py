@@ -9,7 +9,7 @@ from dagcall.compose import RUNTIME, worker_environment
 from dagcall.workers.file_zygote import LoadedFile
 from dagcall.workers.fleet import Fleet
 
-Kind = Literal["ok", "refused", "import-error", "warning", "note"]
+Kind = Literal["ok", "refused", "import-error", "warning", "note", "hint"]
 
 
 @dataclass(frozen=True)
@@ -60,4 +60,5 @@ def _rows(file: LoadedFile) -> list[CheckRow]:
             rows.append(CheckRow("ok", dag_id, path))
         rows += [CheckRow("warning", dag_id, path, reason=warning) for warning in plan.warnings]
         rows += [CheckRow("note", dag_id, path, one.task_id, one.feature, one.text) for one in plan.notes]
+        rows += [CheckRow("hint", dag_id, path, one.task_id, one.feature, one.text) for one in plan.hints]
     return rows

@@ -4,6 +4,7 @@ The live DAG is read, not Airflow's serialized form: the latter leaves out which
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,11 +21,12 @@ from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.sdk.definitions.taskgroup import MappedTaskGroup
 from airflow.sdk.definitions.xcom_arg import ConcatXComArg, MapXComArg, PlainXComArg, XComArg, ZipXComArg
 
-from dagcall.airflow_bridge import assets, notes, refusals, weights
+from dagcall.airflow_bridge import assets, notes, refusals, returns, weights
 from dagcall.airflow_bridge.empty import is_empty
 from dagcall.airflow_bridge.settings import conf, has_custom_xcom_backend, inherits_airflow_limits
 from dagcall.airflow_bridge.suspension import start_trigger
 from dagcall.airflow_bridge.tags import wishes as wishes_of
+from dagcall.contract.hints import hints_of
 from dagcall.model.notice import Call
 from dagcall.model.plan import RETURN_VALUE, DagPlan, MappedGroup, Mapping, MapSource, Retry, TaskPlan, XComRef
 from dagcall.model.states import TriggerRule
@@ -38,9 +40,10 @@ def compile_dag(dag: DAG, *, version: str, relative_fileloc: str, unforkable: Se
     tasks = tuple(_compile_task(task, dag.catchup) for task in dag.topological_sort())
     tags = tuple(sorted(str(tag) for tag in dag.tags))
     declared, aliases = assets.declarations_of(dag)
+    result_schemas, unclear = returns.of_dag(dag)
     wishes = wishes_of(tags)
     isolated = wishes.isolation or conf.get("dagcall", "isolation", fallback="warm") == "task"
-    return DagPlan(
+    plan = DagPlan(
         dag_id=dag.dag_id,
         version=version,
         fileloc=dag.fileloc,
@@ -48,6 +51,7 @@ def compile_dag(dag: DAG, *, version: str, relative_fileloc: str, unforkable: Se
         tasks=tasks,
         mapped_groups=tuple(_mapped_groups(dag)),
         params_schema=_params_schema(dag),
+        result_schemas=result_schemas,
         description=dag.description,
         doc_md=dag.doc_md,
         display_name=dag.dag_display_name,
@@ -74,9 +78,10 @@ def compile_dag(dag: DAG, *, version: str, relative_fileloc: str, unforkable: Se
         end_date=_timestamp(dag.end_date),
         has_custom_xcom_backend=has_custom_xcom_backend(),
         refusals=tuple(refusals.of_dag(dag)),
-        notes=tuple(notes.of_dag(dag)),
+        notes=(*notes.of_dag(dag), *unclear),
         warnings=tuple(notes.NOT_FORKED.format(cause=cause) for cause in unforkable),
     )
+    return replace(plan, hints=tuple(hints_of(plan)))
 
 
 def _run_types(dag: DAG) -> tuple[str, ...] | None:

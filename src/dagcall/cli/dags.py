@@ -102,7 +102,7 @@ def _check_server(args: Namespace, terminal: Terminal) -> list[dict[str, object]
             rows.append({**where, "kind": "ok", "task_id": None, "feature": None, "reason": None})
         else:
             rows += [{**where, "kind": "refused", **feature} for feature in dag.get("features", ({},))]
-        for kind in ("warning", "note"):
+        for kind in ("warning", "note", "hint"):
             rows += [{**where, "kind": kind, "reason": text} for text in dag.get(f"{kind}s", ())]
     for one in import_errors:
         last = one["stack_trace"].strip().rpartition("\n")[2]

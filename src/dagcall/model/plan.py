@@ -183,6 +183,8 @@ class DagPlan:
     mapped_groups: tuple[MappedGroup, ...] = ()
     params_schema: dict[str, Any] = field(default_factory=dict)
     """JSON Schema (object) of the conf a caller may send, defaults included."""
+    result_schemas: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """JSON Schema of the value of each result task whose author has annotated it (`airflow_bridge/returns.py`)."""
     description: str | None = None
     doc_md: str | None = None
     display_name: str = ""
@@ -221,6 +223,8 @@ class DagPlan:
     """XCom values here are references made by a custom backend: opaque, never taken apart by the coordinator."""
     refusals: tuple[Refusal, ...] = ()
     notes: tuple[Note, ...] = ()
+    hints: tuple[Note, ...] = ()
+    """What its author could still tell its callers (`contract/hints.py`)."""
     warnings: tuple[str, ...] = ()
     """What makes this file slower to serve than it could be, and what causes it."""
 

@@ -26,6 +26,8 @@ STREAMS = (NDJSON, SSE)
 CALL_QUERY = ("wait", "result", "timeout", "on_disconnect", "run_id", "logical_date", "until")
 ATTACH_QUERY = ("wait", "until")
 KEY_LENGTH = 255
+RESERVED = ("", "openapi.json")
+"""What stands in the place of a run id in other paths."""
 
 
 async def call(context: Context, request: Request, caller: Caller) -> Response:
@@ -48,8 +50,8 @@ async def call(context: Context, request: Request, caller: Caller) -> Response:
             "for the events with GET /call/{dag_id}/{run_id}/events, or give the call and its repetitions one key."
         )
     run_id = query.one("run_id")
-    if run_id == "":
-        raise BadRequest("Query parameter 'run_id' is empty.")
+    if run_id in RESERVED:
+        raise BadRequest(f"Query parameter 'run_id' must not be {run_id!r}: a run could not be addressed by it.")
     conf = decode_object(await read_body(request, context.settings.body_limit))
     view, shared = await context.coordinator.admit(
         CallRequest(

@@ -8,6 +8,8 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
+from dagcall.server.openapi import value_in
+
 _STYLE = files("dagcall.server").joinpath("docs_page.css").read_text("utf-8")
 
 CONTENT_SECURITY_POLICY = (
@@ -61,12 +63,20 @@ def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
 
 
 def _answer(status: str, answer: dict[str, Any]) -> str:
+    answer = value_in(answer)
     kinds = []
     for media_type, content in answer.get("content", {}).items():
-        name = content["schema"].get("$ref", "").rpartition("/")[2]
+        name = _schema_name(content["schema"])
         link = f' <a href="#{escape(name)}">{escape(name)}</a>' if name else ""
         kinds.append(f"{escape(media_type)}{link}")
     return f"<li><code>{status}</code> {escape(answer['description'])} <small>{', '.join(kinds)}</small></li>"
+
+
+def _schema_name(schema: dict[str, Any]) -> str:
+    """Of the component that it is, or is a narrower form of."""
+    schema = schema.get("contentSchema", schema)
+    reference: str = next(iter(schema.get("allOf", ())), schema).get("$ref", "")
+    return reference.rpartition("/")[2]
 
 
 def _json(value: object) -> str:

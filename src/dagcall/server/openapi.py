@@ -1,109 +1,98 @@
-"""The OpenAPI 3.1 document, made from the table of routes."""
+"""OpenAPI 3.1 documents, made from the table of routes: one for all that the server has, one for each DAG.
+
+A DAG's own operations have its id in their path, and its schemas for params and result. In the document for all they
+stand beside the routes for any DAG (`/call/{dag_id}`): OpenAPI looks for a path without parameters first.
+"""
 
 from collections.abc import Iterable
-from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
-from dagcall.server.accept import JSON, NDJSON, SSE
+from dagcall.contract.examples import example_params
+from dagcall.contract.schemas import Lifted, component_name, params_schema, result_schema
+from dagcall.model.plan import DagPlan
+from dagcall.server.accept import JSON
+from dagcall.server.documented import RESPONSES, SCHEMAS, airflow_errors, answer_ref, problems, value_answer
 from dagcall.server.policy import Permission
-from dagcall.server.problems import PROBLEM_JSON
 from dagcall.server.route import Parameter, Route
 from dagcall.version import __version__
 
 _STRING = {"type": "string"}
-_INTEGER = {"type": "integer"}
-
-
-def _object(required: str, **properties: object) -> dict[str, Any]:
-    names = required.split()
-    return {"type": "object", "properties": {**dict.fromkeys(names, _STRING), **properties}, "required": names}
-
-
-SCHEMAS: dict[str, Any] = {
-    "Accepted": _object(
-        "dag_id run_id state links",
-        state={"type": "string", "enum": ["queued", "running", "success", "failed"]},
-        links=_object("attach events cancel"),
-    ),
-    "Problem": _object(
-        "type title status detail",
-        status=_INTEGER,
-        instance=_STRING,
-        dag_id=_STRING,
-        run_id=_STRING,
-        state=_STRING,
-        failed_task={"type": ["string", "null"]},
-        map_index=_INTEGER,
-        try_number=_INTEGER,
-        error={"anyOf": [_object("type message"), {"type": "null"}]},
-        cause={"type": "array", "items": _object("task_id map_index state", map_index=_INTEGER)},
-        cleanup={"type": "string", "enum": ["running", "done"]},
-        log=_STRING,
-        results={"type": "object"},
-        errors={"type": "array", "items": _object("field reason")},
-        features={"type": "array", "items": {"$ref": "#/components/schemas/Feature"}},
-        retry_after={"type": "number"},
-    ),
-    "Feature": _object("task_id feature reason", task_id={"type": ["string", "null"]}),
-    "Callable": _object(
-        "dag_id display_name description callable result_tasks tags relative_fileloc href features warnings notes",
-        description={"type": ["string", "null"]},
-        callable={"type": "boolean"},
-        result_tasks={"type": "array", "items": _STRING},
-        tags={"type": "array", "items": _STRING},
-        features={"type": "array", "items": {"$ref": "#/components/schemas/Feature"}},
-        warnings={"type": "array", "items": _STRING},
-        notes={"type": "array", "items": _STRING},
-    ),
-    "Callables": _object(
-        "dags total_entries",
-        dags={"type": "array", "items": {"$ref": "#/components/schemas/Callable"}},
-        total_entries=_INTEGER,
-    ),
-    "Contract": {
-        "allOf": [
-            {"$ref": "#/components/schemas/Callable"},
-            _object(
-                "version params_schema example",
-                params_schema={"type": "object", "description": "JSON Schema of the body of a call."},
-                example=_object("params curl python cli", params={"type": "object"}),
-                doc_md={"type": ["string", "null"]},
-                dagrun_timeout={"type": ["number", "null"]},
-                isolation=_STRING,
-                coalesce={"type": "boolean"},
-                cache={"type": ["number", "null"]},
-            ),
-        ]
-    },
-    "Event": _object(
-        "id event run_id time data",
-        id=_INTEGER,
-        event={
-            "type": "string",
-            "enum": ["accepted", "task", "chunk", "rollback", "callback", "xcom", "cancel", "result", "failure", "end"],
-        },
-        time={"type": "string", "format": "date-time"},
-        data={},
-    ),
-    "AirflowError": _object("detail", detail={}),
+_OF_DAG = "/call/{dag_id}"
+_TAGS = {
+    "Call": "DAGs as functions.",
+    "Server": "About this server.",
 }
+_AIRFLOW = (
+    "As in Airflow 3.3. The schemas of its bodies are Airflow's: `openapi.json` of an Airflow API server, or "
+    "`airflow/api_fastapi/core_api/openapi/v2-rest-api-generated.yaml` of the package `apache-airflow-core`. What is "
+    "not listed here, or a parameter that is not, is answered with 501."
+)
 
 
-def openapi_document(table: Iterable[Route]) -> dict[str, Any]:
-    paths: dict[str, dict[str, Any]] = {}
-    for route in table:
-        paths.setdefault(route.openapi_path, {})[route.method.lower()] = _operation(route)
+def openapi_document(table: Iterable[Route], plans: Iterable[DagPlan] = ()) -> dict[str, Any]:
+    """Of all routes, and of each DAG of `plans` that can be called."""
+    rows = list(table)
+    lifted = Lifted("#/components/schemas/")
+    paths = _paths(rows)
+    call = next((route for route in rows if route.path == _OF_DAG and route.method == "POST"), None)
+    for plan in plans:
+        if call is not None and not plan.refusals:
+            path = _OF_DAG.replace("{dag_id}", quote(plan.dag_id, safe=""))
+            paths[path] = {"post": _call_of(call, plan, lifted)}
+    return _document("dagcall", "Call an Airflow DAG like a function.", rows, paths, lifted)
+
+
+def dag_document(table: Iterable[Route], plan: DagPlan) -> dict[str, Any]:
+    """Of one DAG: how it is called, and what can be done with its runs."""
+    rows = [route for route in table if route.path == _OF_DAG or route.path.startswith(f"{_OF_DAG}/")]
+    lifted = Lifted("#/components/schemas/")
+    paths: dict[str, Any] = {}
+    for path, operations in _paths(rows).items():
+        own = paths[path.replace("{dag_id}", quote(plan.dag_id, safe=""))] = {}
+        for route in rows:
+            if route.openapi_path != path:
+                continue
+            is_call = path == _OF_DAG and route.method == "POST"
+            operation = _call_of(route, plan, lifted) if is_call else operations[route.method.lower()]
+            operation["parameters"] = [one for one in operation["parameters"] if one["name"] != "dag_id"]
+            own[route.method.lower()] = operation
+    title = plan.display_name or plan.dag_id
+    document = _document(title, _summary(plan), rows, paths, lifted)
+    if plan.doc_md:
+        document["info"]["description"] = plan.doc_md
+    document["info"]["x-dag-version"] = plan.version
+    return document
+
+
+def _document(title: str, summary: str, rows: list[Route], paths: dict[str, Any], lifted: Lifted) -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {
-            "title": "dagcall",
+            "title": title,
             "version": __version__,
-            "summary": "Call an Airflow DAG like a function.",
+            "summary": summary,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
+        "tags": [
+            {"name": tag, "description": _TAGS.get(tag, _AIRFLOW)} for tag in dict.fromkeys(row.tag for row in rows)
+        ],
         "paths": paths,
-        "components": {"schemas": SCHEMAS},
+        # Neither is asked for while the server has `[dagcall] auth = none`.
+        "security": [{}, {"bearer": []}],
+        "components": {
+            "schemas": SCHEMAS | lifted.definitions,
+            "responses": RESPONSES,
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+        },
     }
+
+
+def _paths(rows: Iterable[Route]) -> dict[str, dict[str, Any]]:
+    paths: dict[str, dict[str, Any]] = {}
+    for route in rows:
+        paths.setdefault(route.openapi_path, {})[route.method.lower()] = _operation(route)
+    return paths
 
 
 def _operation(route: Route) -> dict[str, Any]:
@@ -116,13 +105,46 @@ def _operation(route: Route) -> dict[str, Any]:
             *({"name": name, "in": "path", "required": True, "schema": _STRING} for name in route.path_parameters),
             *(_parameter(one) for one in route.parameters),
         ],
-        "responses": {status: _answer(route, status, schema) for status, schema in _answers(route).items()},
+        "responses": _answers(route),
     }
     if route.description:
         operation["description"] = route.description
     if route.body is not None:
         operation["requestBody"] = {"content": {JSON: {"schema": route.body}}}
     return operation
+
+
+def _call_of(route: Route, plan: DagPlan, lifted: Lifted) -> dict[str, Any]:
+    """The call of one DAG. Without the parameter `result`, with which any task's value may be asked for."""
+    operation = _operation(route)
+    prefix = f"{component_name(plan.dag_id)}."
+    operation |= {
+        "operationId": f"call_{component_name(plan.dag_id)}",
+        "summary": _summary(plan),
+        "description": f"{route.description} Other tasks' values can be asked for with `result`: see {_OF_DAG}.",
+        "parameters": [one for one in operation["parameters"] if one["name"] not in ("dag_id", "result")],
+    }
+    properties = params_schema(plan)
+    body = properties | {
+        "properties": {
+            name: lifted.place(schema, f"{prefix}{component_name(name)}.")
+            for name, schema in properties.get("properties", {}).items()
+        }
+    }
+    operation["requestBody"] = {
+        "required": bool(properties["required"]),
+        "content": {JSON: {"schema": body, "example": example_params(plan)}},
+    }
+    result = result_schema(plan)
+    if result:
+        operation["responses"] |= {"200": value_answer(lifted.place(result, prefix))}
+    return operation
+
+
+def _summary(plan: DagPlan) -> str:
+    """What its author says first."""
+    lines = (plan.description or plan.doc_md or "").strip().splitlines()
+    return lines[0].strip("# ") if lines else f"Call {plan.dag_id}"
 
 
 def operation_id(route: Route) -> str:
@@ -132,32 +154,31 @@ def operation_id(route: Route) -> str:
 
 
 def _parameter(one: Parameter) -> dict[str, Any]:
+    schema = {"type": "array", "items": one.schema} if one.repeatable else one.schema
     return {
         "name": one.name,
         "in": one.place,
         "required": one.required,
         "description": one.description,
-        "schema": one.schema,
+        "schema": schema,
     }
 
 
 def _answers(route: Route) -> dict[str, Any]:
-    answers = dict(route.answers) or {"200": {}}
+    """The route's own, and what any request may be refused with before its route is asked."""
+    errors = airflow_errors if route.tag.startswith("Airflow") else problems
+    answers = errors(400, 403, 415, 421) | dict(route.answers or {"200": {"description": "OK"}})
     if route.permission is not Permission.NONE:
-        error = {"$ref": "#/components/schemas/" + ("AirflowError" if route.tag.startswith("Airflow") else "Problem")}
-        answers |= {"401": error, "403": error}
+        answers = errors(401) | answers
+    if route.needs_dags:
+        answers = errors(503) | answers
+    if route.body is not None:
+        answers = errors(413, 422) | answers
     return dict(sorted(answers.items()))
 
 
-def _answer(route: Route, status: str, schema: dict[str, Any]) -> dict[str, Any]:
-    answer: dict[str, Any] = {"description": HTTPStatus(int(status)).phrase}
-    if not schema:
-        return answer
-    if schema.get("$ref", "").endswith("/Problem"):
-        types = [PROBLEM_JSON]
-    elif schema.get("$ref", "").endswith("/Event"):
-        types = [NDJSON, SSE]
-    else:
-        types = [JSON]
-    answer["content"] = {media_type: {"schema": schema} for media_type in types}
-    return answer
+def value_in(answer: dict[str, Any]) -> dict[str, Any]:
+    """The response object that an operation refers to."""
+    name = answer.get("$ref", "").removeprefix(answer_ref("")["$ref"])
+    found: dict[str, Any] = RESPONSES[name] if name else answer
+    return found

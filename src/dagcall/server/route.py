@@ -20,13 +20,14 @@ Schema = dict[str, Any]
 
 @dataclass(frozen=True)
 class Parameter:
-    """One query parameter or header, for the documentation. `schema`: JSON Schema."""
+    """One query parameter or header, for the documentation. `schema`: JSON Schema (of one, if it is `repeatable`)."""
 
     name: str
     description: str
     schema: Schema = field(default_factory=lambda: {"type": "string"})
     place: str = "query"
     required: bool = False
+    repeatable: bool = False
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Route:
     """One row of the table of routes.
 
     `path`: Starlette's template, such as `/call/{dag_id}`. `needs_dags`: answered 503 until all DAG files are loaded.
-    `body`, `answers`: JSON Schema of the request's body, and by status of the answers.
+    `body`: JSON Schema of the request's body. `answers`: OpenAPI's response objects by status, see `documented`; what any
+    request may be refused with need not be among them.
     """
 
     method: str
@@ -47,7 +49,7 @@ class Route:
     needs_dags: bool = True
     parameters: tuple[Parameter, ...] = ()
     body: Schema | None = None
-    answers: dict[str, Schema] = field(default_factory=dict)
+    answers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def openapi_path(self) -> str:

@@ -2,6 +2,7 @@
 
 from dagcall.server import calls, contracts, pages
 from dagcall.server.api_v2.routes import AIRFLOW_ROUTES
+from dagcall.server.documented import answer_ref, described, problems, schema_ref
 from dagcall.server.policy import Permission
 from dagcall.server.route import Parameter, Route
 
@@ -26,19 +27,13 @@ KEY = Parameter(
 )
 LAST_EVENT_ID = Parameter("Last-Event-ID", "Event streams: go on after this event.", {"type": "integer"}, "header")
 
-_VALUE = {"description": "The value of the result task, or an object of values by result task. Any JSON."}
-_ACCEPTED = {"$ref": "#/components/schemas/Accepted"}
-_PROBLEM = {"$ref": "#/components/schemas/Problem"}
 _RUN_ANSWERS = {
-    "200": _VALUE,
-    "202": _ACCEPTED,
-    "204": {},
-    "404": _PROBLEM,
-    "409": _PROBLEM,
-    "500": _PROBLEM,
-    "503": _PROBLEM,
-    "504": _PROBLEM,
+    "200": answer_ref("Value"),
+    "202": answer_ref("Running"),
+    "204": answer_ref("NoValue"),
+    **problems(404, 406, 409, 422, 500, 503, 504),
 }
+_OPENAPI = described("An OpenAPI 3.1 document", {"type": "object", "required": ["openapi", "info", "paths"]})
 _CALL_TAG = "Call"
 
 CALL_ROUTES = (
@@ -58,7 +53,7 @@ CALL_ROUTES = (
             WAIT,
             PREFER,
             KEY,
-            Parameter("result", "Answer with this task instead of the designated ones; repeatable."),
+            Parameter("result", "Answer with this task instead of the designated ones.", repeatable=True),
             Parameter("timeout", "Deadline of the run itself, in seconds.", {"type": "number", "exclusiveMinimum": 0}),
             Parameter("run_id", "An id of the caller's choice for the run."),
             Parameter(
@@ -80,7 +75,7 @@ CALL_ROUTES = (
             ),
         ),
         body={"type": "object", "description": "The params, as GET /call/{dag_id} describes them."},
-        answers=_RUN_ANSWERS | {"400": _PROBLEM, "413": _PROBLEM, "422": _PROBLEM, "429": _PROBLEM, "501": _PROBLEM},
+        answers=_RUN_ANSWERS | problems(429, 501),
     ),
     Route(
         "GET",
@@ -89,7 +84,7 @@ CALL_ROUTES = (
         contracts.describe,
         "How a DAG is called: params, result tasks, an example",
         _CALL_TAG,
-        answers={"200": {"$ref": "#/components/schemas/Contract"}, "404": _PROBLEM, "503": _PROBLEM},
+        answers={"200": described("How the DAG is called", schema_ref("Contract"))} | problems(404, 406),
     ),
     Route(
         "GET",
@@ -98,7 +93,17 @@ CALL_ROUTES = (
         contracts.list_dags,
         "The DAGs, with what stands in the way of calling them",
         _CALL_TAG,
-        answers={"200": {"$ref": "#/components/schemas/Callables"}, "503": _PROBLEM},
+        answers={"200": described("All DAGs", schema_ref("Callables"))} | problems(406),
+    ),
+    Route(
+        "GET",
+        "/call/{dag_id}/openapi.json",
+        Permission.DAG_READ,
+        pages.dag_openapi,
+        "How a DAG is called, as OpenAPI",
+        _CALL_TAG,
+        description="With the JSON Schemas of its params and its result. No run can have this id.",
+        answers={"200": _OPENAPI} | problems(404),
     ),
     Route(
         "GET",
@@ -119,7 +124,7 @@ CALL_ROUTES = (
         "Cancel a run; its teardowns still run",
         _CALL_TAG,
         description="202, or 200 when it had already ended.",
-        answers={"200": _ACCEPTED, "202": _ACCEPTED, "404": _PROBLEM},
+        answers={"200": answer_ref("Ended"), "202": answer_ref("Running")} | problems(404),
     ),
     Route(
         "GET",
@@ -130,7 +135,7 @@ CALL_ROUTES = (
         _CALL_TAG,
         description="204 when there is nothing after Last-Event-ID, and never will be.",
         parameters=(UNTIL, LAST_EVENT_ID),
-        answers={"200": {"$ref": "#/components/schemas/Event"}, "204": {}, "404": _PROBLEM, "406": _PROBLEM},
+        answers={"200": answer_ref("Events"), "204": answer_ref("NoValue")} | problems(404, 406),
     ),
     Route(
         "GET",
@@ -139,7 +144,7 @@ CALL_ROUTES = (
         calls.value,
         "A result given by reference (not supported yet)",
         _CALL_TAG,
-        answers={"404": _PROBLEM, "501": _PROBLEM},
+        answers=problems(404, 501),
     ),
     Route(
         "GET",
@@ -148,13 +153,31 @@ CALL_ROUTES = (
         calls.value,
         "A task's result given by reference (not supported yet)",
         _CALL_TAG,
-        answers={"404": _PROBLEM, "501": _PROBLEM},
+        answers=problems(404, 501),
     ),
 )
 
 PAGE_ROUTES = (
-    Route("GET", "/", Permission.NONE, pages.root, "Leads to the documentation", "Server", needs_dags=False),
-    Route("GET", "/docs", Permission.NONE, pages.docs, "This documentation, for reading", "Server", needs_dags=False),
+    Route(
+        "GET",
+        "/",
+        Permission.NONE,
+        pages.root,
+        "Leads to the documentation",
+        "Server",
+        needs_dags=False,
+        answers={"307": described("The documentation is at /docs", always=("Location",))},
+    ),
+    Route(
+        "GET",
+        "/docs",
+        Permission.NONE,
+        pages.docs,
+        "This documentation, for reading",
+        "Server",
+        needs_dags=False,
+        answers={"200": described("A page without scripts", {"type": "string"}, ("text/html",))},
+    ),
     Route(
         "GET",
         "/openapi.json",
@@ -162,7 +185,9 @@ PAGE_ROUTES = (
         pages.openapi,
         "This documentation, as OpenAPI",
         "Server",
+        description="With the DAGs that can be called, for who may see them.",
         needs_dags=False,
+        answers={"200": _OPENAPI},
     ),
 )
 

@@ -386,5 +386,7 @@ async def test_contract_and_list(http: httpx.AsyncClient, coordinator: ScriptedC
     assert contract["params_schema"]["properties"]["n"]["default"] == 3
     assert contract["example"]["params"] == {"n": 3}
     assert json.dumps({"n": 3}) in contract["example"]["curl"]
+    assert contract["result_schema"] == {}
+    assert (await http.get("/call/none")).json()["result_schema"] is None
     assert contract["example"]["cli"] == "dagcall call simple -p n=3"
     assert (await http.get("/call/nowhere")).status_code == 404

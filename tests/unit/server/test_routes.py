@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import re
 from html.parser import HTMLParser
 
@@ -74,16 +75,14 @@ async def test_caller_is_whom_the_policy_names(coordinator: ScriptedCoordinator)
 
 
 async def test_openapi(http: httpx.AsyncClient) -> None:
-    document = (await http.get("/openapi.json")).json()
-    assert document["openapi"].startswith("3.1")
-    assert sum(len(operations) for operations in document["paths"].values()) == len(TABLE)
+    text = (await http.get("/openapi.json")).text
+    document = json.loads(text)
     for path, operations in document["paths"].items():
         for operation in operations.values():
             named = {one["name"] for one in operation["parameters"] if one["in"] == "path"}
             assert named == set(re.findall(r"\{(\w+)\}", path))
-    schemas = document["components"]["schemas"]
-    references = set(re.findall(r'"\$ref":"#/components/schemas/(\w+)"', (await http.get("/openapi.json")).text))
-    assert references <= set(schemas)
+    references = set(re.findall(r'"\$ref":"#/components/(\w+)/([^"]+)"', text))
+    assert references <= {(kind, name) for kind, named in document["components"].items() for name in named}
     ids = [operation["operationId"] for operations in document["paths"].values() for operation in operations.values()]
     assert len(set(ids)) == len(ids)
 

@@ -45,7 +45,7 @@ ASSET_ROUTES: tuple[Route, ...] = (
         _NAME_PREFIX,
         Parameter("uri_pattern", "Part of the URI."),
         Parameter("uri_prefix_pattern", "Beginning of the URI."),
-        Parameter("dag_ids", "Only those that these DAGs name; repeatable, or with commas."),
+        Parameter("dag_ids", "Only those that these DAGs name; or with commas.", repeatable=True),
         Parameter("only_active", "Leave out those that no DAG names any more.", {"type": "boolean"}),
     ),
     get(_ASSETS + "/aliases", Permission.ASSET_READ, assets.list_aliases, "Aliases", _TAG, *PAGE, _NAME, _NAME_PREFIX),

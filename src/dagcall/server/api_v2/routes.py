@@ -59,7 +59,7 @@ _CONNECTION_BODY: Schema = {
     },
 }
 
-UPDATE_MASK = Parameter("update_mask", "Change only this field; repeatable.")
+UPDATE_MASK = Parameter("update_mask", "Change only this field.", repeatable=True)
 
 
 _VARIABLES = "/api/v2/variables"
@@ -133,9 +133,9 @@ AIRFLOW_ROUTES: tuple[Route, ...] = (
         "DAGs",
         "DAGs",
         *PAGE,
-        Parameter("tags", "Only with this tag; repeatable."),
+        Parameter("tags", "Only with this tag.", repeatable=True),
         Parameter("tags_match_mode", "`any` or `all` of the tags."),
-        Parameter("owners", "Only of this owner; repeatable."),
+        Parameter("owners", "Only of this owner.", repeatable=True),
         Parameter("dag_id_pattern", "Part of the DAG id; `%` any text, `_` any character, `a|b` either."),
         Parameter("dag_display_name_pattern", "Part of the display name."),
         Parameter("paused", "No DAG is paused here.", {"type": "boolean"}),
@@ -163,7 +163,7 @@ AIRFLOW_ROUTES: tuple[Route, ...] = (
         "runs",
         *PAGE,
         STATE,
-        Parameter("run_type", "Only of this type; repeatable."),
+        Parameter("run_type", "Only of this type.", repeatable=True),
         Parameter(
             "run_after_gte",
             "Bounds: `run_after`, `logical_date`, `start_date`, `end_date` with `_gte`, `_gt`, `_lte`, `_lt`.",
@@ -190,7 +190,7 @@ AIRFLOW_ROUTES: tuple[Route, ...] = (
         "Wait for a run's end: NDJSON lines, pushed",
         "runs",
         Parameter("interval", "Seconds between lines while nothing changes.", {"type": "number"}, required=True),
-        Parameter("result", "Return the XCom of this task; repeatable. Default: the designated ones."),
+        Parameter("result", "Return the XCom of this task. Default: the designated ones.", repeatable=True),
         Parameter("early", "End as soon as the outcome is known.", {"type": "boolean"}),
         description="The last line has the final state and the `results`. The answer has no Content-Type.",
     ),
@@ -203,10 +203,10 @@ AIRFLOW_ROUTES: tuple[Route, ...] = (
         *PAGE,
         STATE,
         Parameter("task_id", "Only of this task."),
-        Parameter("map_index", "Only with this map index; repeatable.", _INTEGER),
-        Parameter("pool", "Only of this pool; repeatable."),
-        Parameter("queue", "Only of this queue; repeatable."),
-        Parameter("operator", "Only of this operator; repeatable."),
+        Parameter("map_index", "Only with this map index.", _INTEGER, repeatable=True),
+        Parameter("pool", "Only of this pool.", repeatable=True),
+        Parameter("queue", "Only of this queue.", repeatable=True),
+        Parameter("operator", "Only of this operator.", repeatable=True),
     ),
     _get(_INSTANCE, Permission.TASK_READ, task_instances.get_instance, "One task instance", "task instances"),
     _get(
@@ -260,8 +260,8 @@ AIRFLOW_ROUTES: tuple[Route, ...] = (
         Parameter("task_id_pattern", "Part of the task id."),
         MAP_INDEX,
         Parameter("response_received", "Only those that have (not) been answered.", {"type": "boolean"}),
-        Parameter("responded_by_user_id", "Only those that this user answered; repeatable."),
-        Parameter("responded_by_user_name", "Only those that this user answered; repeatable."),
+        Parameter("responded_by_user_id", "Only those that this user answered.", repeatable=True),
+        Parameter("responded_by_user_name", "Only those that this user answered.", repeatable=True),
         Parameter("subject_search", "Part of the subject."),
         Parameter("body_search", "Part of the body."),
         Parameter("created_at_gte", "Bounds: `created_at` with `_gte`, `_gt`, `_lte`, `_lt`."),

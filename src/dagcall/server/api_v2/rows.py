@@ -1,16 +1,19 @@
 """Rows of the table of Airflow's routes: what they have in common."""
 
+from typing import Any
+
 from dagcall.server.context import Handler
+from dagcall.server.documented import airflow_errors, described
 from dagcall.server.policy import Permission
 from dagcall.server.route import Parameter, Route, Schema
 
 INTEGER: Schema = {"type": "integer"}
-_ERROR: Schema = {"$ref": "#/components/schemas/AirflowError"}
+_OBJECT = described("As in Airflow 3.3's public API", {"type": "object"})
 
 LIMIT = Parameter("limit", "At most so many entries.", INTEGER)
 OFFSET = Parameter("offset", "Leave out so many entries first.", INTEGER)
-ORDER_BY = Parameter("order_by", "Name of a field, `-` in front for descending; repeatable.")
-STATE = Parameter("state", "Only those in this state; repeatable.")
+ORDER_BY = Parameter("order_by", "Name of a field, `-` in front for descending.", repeatable=True)
+STATE = Parameter("state", "Only those in this state.", repeatable=True)
 MAP_INDEX = Parameter("map_index", "Which instance of a mapped task; -1 when it is not mapped.", INTEGER)
 PAGE = (LIMIT, OFFSET, ORDER_BY)
 
@@ -24,6 +27,7 @@ def get(
     *parameters: Parameter,
     needs_dags: bool = True,
     description: str = "",
+    answer: dict[str, Any] | None = None,
 ) -> Route:
     return Route(
         "GET",
@@ -35,12 +39,7 @@ def get(
         description=description,
         needs_dags=needs_dags,
         parameters=parameters,
-        answers={
-            "200": {"type": "object", "description": "As in Airflow 3.3's public API."},
-            "404": _ERROR,
-            "422": _ERROR,
-            "501": _ERROR,
-        },
+        answers={"200": _OBJECT if answer is None else answer} | airflow_errors(404, 422, 501),
     )
 
 
@@ -54,6 +53,7 @@ def change(
     body: Schema | None,
     *parameters: Parameter,
     needs_dags: bool = True,
+    status: int = 200,
 ) -> Route:
     return Route(
         method,
@@ -65,12 +65,6 @@ def change(
         needs_dags=needs_dags,
         parameters=parameters,
         body=body,
-        answers={
-            "200": {"type": "object", "description": "As in Airflow 3.3's public API."},
-            "400": _ERROR,
-            "404": _ERROR,
-            "409": _ERROR,
-            "422": _ERROR,
-            "501": _ERROR,
-        },
+        answers={str(status): _OBJECT if status == 200 else {"description": "Done"}}
+        | airflow_errors(400, 404, 409, 422, 501),
     )
