@@ -9,7 +9,9 @@ from pathlib import Path
 from dagcall.coordinator.admission import AdmissionSettings
 from dagcall.coordinator.coordinator import Coordinator, CoordinatorSettings
 from dagcall.errors import ConfigError
+from dagcall.journal.levels import LeveledJournal
 from dagcall.journal.open import open_journal
+from dagcall.model.survival import Durability, OnRestart
 from dagcall.workers.fleet import Fleet
 from dagcall.workers.pool import PoolSettings, WorkerPool
 
@@ -26,7 +28,8 @@ class Settings:
     folder: str
     workers: int | None = None
     journal: str | None = None
-    durability: str = "process"
+    durability: Durability | None = None
+    on_restart: OnRestart | None = None
     watch: bool = True
 
 
@@ -41,9 +44,13 @@ def compose(settings: Settings, environment: Mapping[str, str] | None = None) ->
     fleet = Fleet(folder, RUNTIME, worker_environment(dict(os.environ if environment is None else environment)))
     return Coordinator(
         CoordinatorSettings(
-            folder=folder, durability=settings.durability, watch=settings.watch, admission=AdmissionSettings()
+            folder=folder,
+            durability=settings.durability,
+            on_restart=settings.on_restart,
+            watch=settings.watch,
+            admission=AdmissionSettings(),
         ),
-        open_journal(settings.journal or default_journal()),
+        LeveledJournal(open_journal(settings.journal or default_journal())),
         WorkerPool(fleet, PoolSettings(limit=limit)),
     )
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 from dagcall.errors import ConfigError
+from dagcall.model.survival import DURABILITIES, ON_RESTART
 
 
 def seconds(text: str) -> float:
@@ -68,6 +69,8 @@ class Options:
     auth: str = option("none", no_authentication)
     isolation: str = option("warm", one_of("warm", "task"))
     inherit_airflow_limits: bool = option(False, flag)
+    durability: str = option("process", one_of(*DURABILITIES))
+    on_restart: str = option("resume", one_of(*ON_RESTART))
     keep_runs: float | None = option(None, seconds)
     max_wait: float = option(300.0, seconds)
     heartbeat: float = option(15.0, seconds)

@@ -74,6 +74,8 @@ def compile_dag(dag: DAG, *, version: str, relative_fileloc: str, unforkable: Se
         cache_ttl=wishes.cache_ttl,
         shares_with_everyone=wishes.shares_with_everyone,
         most_workers=wishes.most_workers,
+        durability=wishes.durability,
+        on_restart=wishes.on_restart,
         start_date=_timestamp(dag.start_date),
         end_date=_timestamp(dag.end_date),
         has_custom_xcom_backend=has_custom_xcom_backend(),

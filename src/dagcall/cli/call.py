@@ -18,6 +18,7 @@ from dagcall.cli.progress import progress_on
 from dagcall.cli.terminal import Terminal
 from dagcall.client import Client, RunEvent, RunHandle
 from dagcall.errors import DagcallError, NotFinished, UsageError, problem_from
+from dagcall.model.survival import DURABILITIES
 
 _GLANCE = 1.0
 """Seconds between two looks at a run whose progress is shown; a call that is faster shows none."""
@@ -57,6 +58,9 @@ def register(commands: Commands) -> None:
         help="cancel: the run ends when this command is ended before its outcome and nobody else waits "
         "(default: continue)",
     )
+    parser.add_argument(
+        "--durability", choices=DURABILITIES, help="what the run survives (default: what its DAG or the server says)"
+    )
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--stream", action="store_true", help="print the run's events as they happen, one JSON a line")
     how.add_argument("--detach", action="store_true", help="start the run, print its id, do not wait")
@@ -75,6 +79,7 @@ def run(args: Namespace, terminal: Terminal) -> int:
             result=args.result,
             logical_date=args.logical_date,
             on_disconnect=args.on_disconnect,
+            durability=args.durability,
         )
         if args.stream:
             return _stream(client.stream(args.dag_id, params), args, terminal)

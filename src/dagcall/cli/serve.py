@@ -6,6 +6,7 @@ from argparse import Namespace
 from dagcall.cli.arguments import Commands, count, port
 from dagcall.cli.terminal import Terminal
 from dagcall.errors import MissingExtra, UsageError
+from dagcall.model.survival import DURABILITIES, ON_RESTART
 
 
 def register(commands: Commands) -> None:
@@ -29,6 +30,17 @@ def register(commands: Commands) -> None:
         metavar="URL",
         help="sqlite:////absolute/path.db, postgresql://... or memory: (default: $AIRFLOW_HOME/dagcall/journal.db)",
     )
+    parser.add_argument(
+        "--durability",
+        choices=DURABILITIES,
+        help="what runs survive, where neither their DAG nor their call says otherwise: nothing, the death of the server, "
+        "a power cut too (default: [dagcall] durability, then process)",
+    )
+    parser.add_argument(
+        "--on-restart",
+        choices=ON_RESTART,
+        help="what becomes of runs that a restart interrupted (default: [dagcall] on_restart, then resume)",
+    )
     parser.set_defaults(run=run)
 
 
@@ -40,7 +52,13 @@ def run(args: Namespace, terminal: Terminal) -> int:
     except ModuleNotFoundError as missing:
         raise missing_extra("dagcall serve", missing) from missing
     return serve(
-        dags_folder=args.dags_folder, host=args.host, port=args.port, workers=args.workers, journal=args.journal
+        dags_folder=args.dags_folder,
+        host=args.host,
+        port=args.port,
+        workers=args.workers,
+        journal=args.journal,
+        durability=args.durability,
+        on_restart=args.on_restart,
     )
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Literal, TypedDict, get_args
 
 from dagcall.errors import UsageError
+from dagcall.model.survival import DURABILITIES, Durability
 
 OnDisconnect = Literal["continue", "cancel"]
 
@@ -19,7 +20,8 @@ class OptionChanges(TypedDict, total=False):
     calls with it are one run. `run_id`: the run's id instead of a generated one. `result`: answer with these tasks'
     values instead of the author's. `logical_date`: gives the run one, and with it `ds`, `ts`, `data_interval_start` and
     the like in its templates (an aware `datetime`). `on_disconnect`: `"cancel"` ends the run when a connection that waits for
-    it breaks and nobody else waits; None is `"continue"`. `retry`: how long to go on trying while nobody answers or the
+    it breaks and nobody else waits; None is `"continue"`. `durability`: what the run survives, `none`, `process` or
+    `power`; None: what its DAG, else the server, says. `retry`: how long to go on trying while nobody answers or the
     server refuses with Retry-After; 0: never.
     """
 
@@ -30,6 +32,7 @@ class OptionChanges(TypedDict, total=False):
     result: str | Sequence[str]
     logical_date: datetime | None
     on_disconnect: OnDisconnect | None
+    durability: Durability | None
     retry: float
 
 
@@ -44,6 +47,7 @@ class Options:
     result: tuple[str, ...] = ()
     logical_date: datetime | None = None
     on_disconnect: OnDisconnect | None = None
+    durability: Durability | None = None
     retry: float = 5.0
 
     def __post_init__(self) -> None:
@@ -59,6 +63,8 @@ class Options:
             raise UsageError(f"logical_date={self.logical_date!r}: it needs a time zone, such as tzinfo=datetime.UTC")
         if self.on_disconnect is not None and self.on_disconnect not in get_args(OnDisconnect):
             raise UsageError(f"on_disconnect={self.on_disconnect!r}: it is 'continue' or 'cancel'")
+        if self.durability not in (None, *DURABILITIES):
+            raise UsageError(f"durability={self.durability!r}: it is one of {', '.join(DURABILITIES)}")
 
     @property
     def is_repeatable(self) -> bool:
@@ -91,4 +97,6 @@ class Options:
             pairs.append(("logical_date", self.logical_date.isoformat()))
         if self.on_disconnect is not None:
             pairs.append(("on_disconnect", self.on_disconnect))
+        if self.durability is not None:
+            pairs.append(("durability", self.durability))
         return tuple(pairs)

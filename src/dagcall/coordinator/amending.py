@@ -48,6 +48,6 @@ class Amending:
             if not appended.cancelled() and appended.exception() is None:
                 run.publish(batch.records, batch.head)
 
-        appended = self._journal.append(batch)
+        appended = self._journal.append(batch, run.machine.accepted.durability)
         appended.add_done_callback(committed)
         return appended

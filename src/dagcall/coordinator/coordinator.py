@@ -39,18 +39,20 @@ from dagcall.coordinator.run_questions import RunQuestions
 from dagcall.coordinator.run_waiter import RunWaiter
 from dagcall.coordinator.screening import Screening
 from dagcall.coordinator.sharing import Sharing
+from dagcall.coordinator.survival import Survival
 from dagcall.coordinator.triggers import Triggers
 from dagcall.coordinator.watcher import watch
 from dagcall.coordinator.xcom_questions import XComQuestions
 from dagcall.core.machine import RunMachine
 from dagcall.core.slots import Need, Slots
-from dagcall.errors import DagcallError, RunExists, RunNotFound, ShuttingDown
+from dagcall.errors import DagcallError, JournalError, RunExists, RunNotFound, ShuttingDown
 from dagcall.journal.base import HeadQuery, Journal
 from dagcall.model.commands import Await, StartAttempt
 from dagcall.model.events import CancelRequested, RunAccepted
 from dagcall.model.ids import RunKey
 from dagcall.model.records import RunHead
 from dagcall.model.states import RunState
+from dagcall.model.survival import Durability, OnRestart
 from dagcall.options import Options
 from dagcall.workers.base import Code, Workers
 from dagcall.workers.frames import Ask
@@ -60,10 +62,12 @@ log = logging.getLogger("dagcall.coordinator")
 
 @dataclass(frozen=True)
 class CoordinatorSettings:
-    """`kept_runs`: ended runs kept in memory. `watch`: follow changes of the folder."""
+    """`durability`, `on_restart`: None is what Airflow's settings say. `kept_runs`: ended runs kept in memory.
+    `watch`: follow changes of the folder."""
 
     folder: str
-    durability: str = "process"
+    durability: Durability | None = None
+    on_restart: OnRestart | None = None
     kept_runs: int = 500
     watch: bool = True
     resume: bool = True
@@ -86,6 +90,7 @@ class Coordinator:
         self._asset_runs = AssetRuns(self.assets, self.call, self._active_runs, self._clock.new_run_id)
         self.settings: dict[str, Any] = {}
         self.options = Options()
+        self._survival = Survival()
         self._run_questions = RunQuestions(journal, self.catalog, self.run)
         self._run_waiter = RunWaiter(self._run_questions)
         self.inputs = Inputs(journal.store, self._clock.now)
@@ -128,6 +133,9 @@ class Coordinator:
         self.options = Options.read(self.settings.get("options", {}))
         for name in self.settings.get("unknown_options", ()):
             log.warning("[dagcall] has no option %r: it is ignored", name)
+        self._survival = Survival(
+            self._settings.durability or self.options.durability, self._settings.on_restart or self.options.on_restart
+        )
         # Taken out at once: what is left is shown to others.
         cipher = Cipher(str(self.settings.pop("fernet_key", "")))
         self.kept = keep(self._journal.store, cipher, self._clock.now, self._look_again, self.assets.id_of)
@@ -312,7 +320,6 @@ class Coordinator:
         run_after = now if request.run_after is None else request.run_after
         run_id = request.run_id or self._clock.new_run_id(run_after, request.run_type)
         conf = json.dumps(request.conf).encode()
-        durability = request.durability or self._settings.durability
         event = RunAccepted(
             dag_id=plan.dag_id,
             run_id=run_id,
@@ -321,7 +328,7 @@ class Coordinator:
             results=request.results,
             deadline=None if request.timeout is None else now + request.timeout,
             caller=request.caller,
-            durability=durability,
+            durability=self._survival.durability_of(request, plan),
             idempotency_key=request.idempotency_key,
             on_disconnect=request.on_disconnect,
             run_type=request.run_type,
@@ -369,24 +376,32 @@ class Coordinator:
 
     async def _resume(self) -> None:
         """Take up the runs that the last server left unfinished."""
-        assert self._around is not None
         resumed: list[Driver] = []
         for head in await self._journal.unfinished():
-            run = await rebuild(self._journal, head.key)
-            if run is None or head.key in self._drivers:
-                continue
-            code = await self._code_for(run)
-            driver = Driver(run, code, self._around, held=self._must_wait(run))
-            self._drivers[head.key] = driver
-            self._idle.clear()
-            if run.outcome is None:
-                self._admission.enter(head.key.dag_id, head.caller)
-            self._codes.use(code)
-            for awaited in run.machine.pending_awaits():  # before anybody enters
-                self._limits.suspend(run.plan, run.key, awaited, awaited.kind)
-            resumed.append(driver)
+            if head.key not in self._drivers:
+                try:
+                    resumed.append(await self._take_up(head))
+                except JournalError as error:  # one run that is damaged must not keep the others waiting
+                    log.error("run %s cannot be gone on with: %s", head.key, error)
         for driver in resumed:
-            driver.resume()
+            driver.resume(fail=self._survival.on_restart_of(driver.run.plan) == "fail")
+
+    async def _take_up(self, head: RunHead) -> Driver:
+        """A driver for a run of the journal that has none, ready to be resumed. Raises JournalError, RunNotFound."""
+        assert self._around is not None
+        run = await rebuild(self._journal, head.key)
+        if run is None:
+            raise RunNotFound(dag_id=head.key.dag_id, run_id=head.key.run_id)
+        code = await self._code_for(run)
+        driver = Driver(run, code, self._around, held=self._must_wait(run))
+        self._drivers[head.key] = driver
+        self._idle.clear()
+        if run.outcome is None:
+            self._admission.enter(head.key.dag_id, head.caller)
+        self._codes.use(code)
+        for awaited in run.machine.pending_awaits():  # before anybody enters
+            self._limits.suspend(run.plan, run.key, awaited, awaited.kind)
+        return driver
 
     async def _code_for(self, run: Run) -> Code:
         """The code a resumed run goes on with: only the version that it began with."""

@@ -54,6 +54,7 @@ from dagcall.model.events import (
     ErrorInfo,
     Event,
     Resumed,
+    RunAbandoned,
     RunAccepted,
     XComChanged,
 )
@@ -107,7 +108,7 @@ class Driver:
         """Attempts whose process is gone, until that was stepped through."""
         self._timers: set[asyncio.TimerHandle] = set()
         self._accepted = run.head.last_record > 0
-        self._durability = "process"
+        self._durability = run.machine.accepted.durability if self._accepted else "process"
         self._asset_changes: list[AssetChanges] = []
         """Of the batch in the making."""
         self._stopped = False
@@ -158,14 +159,26 @@ class Driver:
         self._events.append(event)
         return self._process() if self._accepted and not self._stepping else None
 
-    def resume(self) -> None:
+    def resume(self, *, fail: bool = False) -> None:
         """After a replay: end attempts that were open at the crash, ask for those that had not begun, set timers, wait
-        for what was waited for."""
+        for what was waited for. A time that has passed meanwhile passes first: a run that is past its deadline is that,
+        whatever became of its attempts. With `fail` all but teardowns is ended before anything else."""
         machine = self.run.machine
+        were_open, timers = machine.open_attempts(), machine.pending_timers()
+        if fail:
+            message = "the server was restarted before the run had ended, and on_restart is fail"
+            self.feed(RunAbandoned(ErrorInfo("ServerRestarted", message)))
+        now = self._around.clock.now()
+        for timer in sorted(timers, key=lambda timer: timer.due):
+            if timer.due <= now:
+                self.feed(timer.event)
+            else:
+                self._set_timer(timer)
+        still_open = {attempt for attempt, *_ in machine.open_attempts()}
         awaits = machine.pending_awaits()
-        for timer in machine.pending_timers():
-            self._set_timer(timer)
-        for attempt, epoch, key, started in machine.open_attempts():
+        for attempt, epoch, key, started in were_open:
+            if attempt not in still_open:
+                continue
             if started:
                 error = ErrorInfo("WorkerLost", "the server was restarted while the task ran")
                 self._lost[attempt] = key

@@ -57,6 +57,7 @@ from dagcall.model.events import (
     Resumed,
     ResumeHow,
     RetryDue,
+    RunAbandoned,
     RunAccepted,
     RunTimedOut,
     TimeoutKind,
@@ -186,6 +187,8 @@ class RunMachine:
                 return self._timed_out(event)
             case CancelRequested():
                 return self._cancel(event)
+            case RunAbandoned():
+                return self._abandon(event)
             case XComChanged():
                 return amendments.change_xcom(event, self._board, self.xcoms)
             case AttemptAmended():
@@ -356,6 +359,11 @@ class RunMachine:
         why = f": {event.reason}" if event.reason else ""
         error = ErrorInfo("RunCancelled", f"the run was cancelled{who}{why}")
         return self._stop(OutcomeKind.CANCELLED, error, event.by, event.reason)
+
+    def _abandon(self, event: RunAbandoned) -> bool:
+        if self.outcome is not None and not self._has_work():
+            return False
+        return self._stop(OutcomeKind.FAILED, event.error, by="server", reason=event.error.message)
 
     # Ending work before its time
 

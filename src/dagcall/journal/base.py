@@ -20,6 +20,8 @@ of a run that lost one are refused as gaps, so a run's records never have holes.
 - `power`: also survives those, as far as the disk tells the truth about flushing. Everything appended before is
   then as safe.
 
+Engines know these two. `levels.LeveledJournal` adds `none` over any of them: runs kept in the server's memory only.
+
 **One writer.** `open` takes an exclusive lock: a second server gets `JournalLocked`. Each `open` also counts the
 journal's *epoch* up, in the journal itself, and each commit checks it. So a server whose lock was lost (lock file
 removed, file system without locks) is fenced by its successor: all that it writes fails with `JournalFenced`.
@@ -42,13 +44,11 @@ from dagcall.model.plan import DagPlan
 from dagcall.model.records import Batch, JournalRecord, RunHead
 from dagcall.model.states import RunState
 
-Durability = Literal["process", "power"]
-
 OrderColumn = Literal[
     "id", "dag_id", "run_id", "state", "run_type", "logical_date", "run_after", "queued_at", "start_date", "end_date",
     "duration",
 ]  # fmt: skip
-_DURABILITIES: tuple[str, ...] = get_args(Durability)
+_KEPT_LEVELS = ("process", "power")
 ORDER_COLUMNS: frozenset[str] = frozenset(get_args(OrderColumn))
 """What lists may be ordered by: Airflow's names for its dagRuns list. `id` is the order of acceptance."""
 
@@ -177,6 +177,6 @@ class Journal(Protocol):
 
 def check_durability(durability: str) -> bool:
     """Whether the level is `power`. Raises `ValueError` when it is neither that nor `process`."""
-    if durability not in _DURABILITIES:
-        raise ValueError(f"unknown durability {durability!r}; known: {', '.join(_DURABILITIES)}")
+    if durability not in _KEPT_LEVELS:
+        raise ValueError(f"unknown durability {durability!r}; known: {', '.join(_KEPT_LEVELS)}")
     return durability == "power"

@@ -24,6 +24,7 @@ from dagcall.model.events import (
     Event,
     Resumed,
     RetryDue,
+    RunAbandoned,
     RunAccepted,
     RunTimedOut,
     XComChanged,
@@ -45,6 +46,7 @@ EVENT_KINDS: Final[dict[type[Event], str]] = {
     Resumed: "resumed",
     RunTimedOut: "run_timed_out",
     CancelRequested: "cancel_requested",
+    RunAbandoned: "run_abandoned",
     XComChanged: "xcom_changed",
     AttemptAmended: "attempt_amended",
 }

@@ -17,6 +17,7 @@ from dagcall.journal.encoding import Row, check_storable, decode_plan, decode_re
 from dagcall.journal.memory_assets import AssetRows, MemoryAssets
 from dagcall.journal.memory_assets import apply as apply_assets
 from dagcall.journal.memory_store import Items, MemoryStore
+from dagcall.journal.ordering import SortKey, sort_key
 from dagcall.model.assets import AssetChanges
 from dagcall.model.ids import RunKey
 from dagcall.model.plan import DagPlan
@@ -128,6 +129,10 @@ class MemoryJournal:
         return [run.head for run in found[query.offset : query.offset + query.limit]], len(found)
 
     async def delete(self, key: RunKey) -> bool:
+        return self.forget(key)
+
+    def forget(self, key: RunKey) -> bool:
+        """`delete`, at once."""
         storage = self._writable()
         storage.assets.consumed = [one for one in storage.assets.consumed if (one.dag_id, one.run_id) != key]
         return storage.runs.pop(key, None) is not None
@@ -178,18 +183,5 @@ def _like(text: str, pattern: str) -> bool:
     return False
 
 
-def _sort_key(run: StoredRun, column: OrderColumn) -> tuple[bool, float | str]:
-    """A missing value is less than any other."""
-    head = run.head
-    value: float | str | None
-    if column == "id":
-        value = run.number
-    elif column == "dag_id":
-        value = head.key.dag_id
-    elif column == "run_id":
-        value = head.key.run_id
-    elif column == "duration":
-        value = None if head.end_date is None or head.start_date is None else head.end_date - head.start_date
-    else:
-        value = getattr(head, column)
-    return value is not None, 0 if value is None else value
+def _sort_key(run: StoredRun, column: OrderColumn) -> SortKey:
+    return (True, run.number) if column == "id" else sort_key(run.head, column)

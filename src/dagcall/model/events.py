@@ -230,6 +230,13 @@ class CancelRequested:
 
 
 @dataclass(frozen=True)
+class RunAbandoned:
+    """The server does not go on with the run, which a restart interrupted. Teardowns still run."""
+
+    error: ErrorInfo
+
+
+@dataclass(frozen=True)
 class XComChanged:
     """An XCom was set (`item`) or deleted (None) at a task's request, other than by its own attempt's pushes: those are
     part of the attempt's end. Also taken in after the run's end."""
@@ -264,6 +271,7 @@ Event = (
     | RetryDue
     | RunTimedOut
     | CancelRequested
+    | RunAbandoned
     | XComChanged
     | AttemptAmended
 )

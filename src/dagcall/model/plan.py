@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from dagcall.model.assets import AliasDeclaration, AssetCondition, AssetDeclaration, AssetRef
 from dagcall.model.states import TriggerRule
+from dagcall.model.survival import Durability, OnRestart
 
 RETURN_VALUE = "return_value"
 """The XCom key of a task's return value (`BaseXCom.XCOM_RETURN_KEY`)."""
@@ -217,6 +218,10 @@ class DagPlan:
     """Both among all callers, not only among those of one."""
     most_workers: int | None = None
     """Of its file, at once."""
+    durability: Durability | None = None
+    """What its runs survive, unless their calls say otherwise; None: what the server's do."""
+    on_restart: OnRestart | None = None
+    """What becomes of its runs that a restart interrupted; None: what becomes of the server's."""
     start_date: float | None = None
     end_date: float | None = None
     has_custom_xcom_backend: bool = False

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from dagcall.coordinator.api import CallRequest, RunView
 from dagcall.errors import BadRequest, NotSupported, Problem, ShuttingDown
 from dagcall.model.ids import RunKey
+from dagcall.model.survival import DURABILITIES
 from dagcall.server.accept import JSON, NDJSON, SSE, negotiate
 from dagcall.server.answers import accepted, answer, run_headers
 from dagcall.server.attendance import CANCEL, CONTINUE
@@ -23,7 +24,7 @@ from dagcall.server.waiting import outcome_within
 ANSWERS = (JSON, NDJSON, SSE)
 STREAMS = (NDJSON, SSE)
 
-CALL_QUERY = ("wait", "result", "timeout", "on_disconnect", "run_id", "logical_date", "until")
+CALL_QUERY = ("wait", "result", "timeout", "on_disconnect", "run_id", "logical_date", "durability", "until")
 ATTACH_QUERY = ("wait", "until")
 KEY_LENGTH = 255
 RESERVED = ("", "openapi.json")
@@ -41,6 +42,9 @@ async def call(context: Context, request: Request, caller: Caller) -> Response:
     on_disconnect = query.one("on_disconnect") or CONTINUE
     if on_disconnect not in (CONTINUE, CANCEL):
         raise BadRequest(f"Query parameter 'on_disconnect' must be 'continue' or 'cancel', not {on_disconnect!r}.")
+    durability = query.one("durability")
+    if durability is not None and durability not in DURABILITIES:
+        raise BadRequest(f"Query parameter 'durability' must be one of {', '.join(DURABILITIES)}, not {durability!r}.")
     key = headers.get("idempotency-key")
     if key is not None and not 0 < len(key) <= KEY_LENGTH:
         raise BadRequest(f"The header Idempotency-Key must have 1 to {KEY_LENGTH} characters, not {len(key)}.")
@@ -65,6 +69,7 @@ async def call(context: Context, request: Request, caller: Caller) -> Response:
             may_share=True,
             on_disconnect=on_disconnect,
             logical_date=query.time("logical_date"),
+            durability=durability,
             traceparent=headers.get("traceparent"),
         )
     )

@@ -1,5 +1,6 @@
 """The one table of what this server answers. The documentation is made from it; a policy is asked by it."""
 
+from dagcall.model.survival import DURABILITIES
 from dagcall.server import calls, contracts, pages
 from dagcall.server.api_v2.routes import AIRFLOW_ROUTES
 from dagcall.server.documented import answer_ref, described, problems, schema_ref
@@ -60,6 +61,12 @@ CALL_ROUTES = (
                 "logical_date",
                 "The run's logical date. Only with one do templates have `ds`, `ts`, `data_interval_start` and the like.",
                 {"type": "string", "format": "date-time"},
+            ),
+            Parameter(
+                "durability",
+                "What the run survives: nothing, the death of the server, or a power cut too; without it what the DAG, "
+                "then what the server says.",
+                {"type": "string", "enum": list(DURABILITIES)},
             ),
             Parameter(
                 "on_disconnect",

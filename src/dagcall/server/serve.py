@@ -19,6 +19,7 @@ import uvicorn
 from dagcall.compose import Settings, airflow_home, compose
 from dagcall.coordinator.coordinator import Coordinator
 from dagcall.errors import ConfigError, DagcallError
+from dagcall.model.survival import Durability, OnRestart
 from dagcall.server.app import create_app
 from dagcall.server.settings import ServerSettings
 from dagcall.workers import processes
@@ -37,6 +38,8 @@ def serve(
     port: int = 8274,
     workers: int | None = None,
     journal: str | None = None,
+    durability: Durability | None = None,
+    on_restart: OnRestart | None = None,
 ) -> int:
     """Serve until a signal. Returns the exit code.
 
@@ -51,7 +54,9 @@ def serve(
     # Should the side process be killed, what lived below it comes to this process, and ends with it.
     processes.become_subreaper()
     folder = dags_folder or os.environ.get("AIRFLOW__CORE__DAGS_FOLDER") or str(airflow_home() / "dags")
-    coordinator = compose(Settings(folder=folder, workers=workers, journal=journal))
+    coordinator = compose(
+        Settings(folder=folder, workers=workers, journal=journal, durability=durability, on_restart=on_restart)
+    )
     listener = _bind(host, port)
     try:
         import uvloop
