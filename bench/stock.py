@@ -79,7 +79,6 @@ class Installation:
         }
 
     def migrate(self) -> None:
-        self._postgres.wait_ready()
         with open(self.messages / "migrate.txt", "ab") as said:
             done = subprocess.run(
                 [*AIRFLOW, "db", "migrate"], env=self.environment, cwd=self.home, stdout=said, stderr=said, timeout=300

@@ -4,10 +4,12 @@ import atexit
 import os
 import shutil
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+
+from dagcall.testing.postgres_server import PostgresServer
 
 TIERS = ("unit", "architecture", "integration", "acceptance")
 
@@ -62,3 +64,10 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     report = yield
     fail_if_skipped(report)
     return report
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One PostgreSQL for all tests that need one; each takes a schema of its own."""
+    with PostgresServer("fsync=off") as server:
+        yield server

@@ -19,6 +19,8 @@ RUNTIME = "dagcall.airflow_bridge.runtime:AirflowRuntime"
 MEGABYTES_PER_WORKER = 64
 """What a worker adds to memory at most in practice: it shares its zygote's pages; 10 to 20 were measured."""
 MOST_WORKERS = 128
+SECRETS = ("DAGCALL_TOKEN", "PGPASSWORD", "PGPASSFILE")
+"""Variables of the environment that are the server's own."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,10 @@ def airflow_home() -> Path:
 
 
 def worker_environment(environment: dict[str, str]) -> dict[str, str]:
-    """Processes find the package however this one did, and do not inherit the client's token."""
-    environment.pop("DAGCALL_TOKEN", None)
+    """Processes find the package however this one did, and do not inherit the client's token or the journal's
+    password."""
+    for secret in SECRETS:
+        environment.pop(secret, None)
     source = str(Path(__file__).resolve().parent.parent)
     known = environment.get("PYTHONPATH", "")
     if source in sys.path and source not in known.split(os.pathsep) and "site-packages" not in source:

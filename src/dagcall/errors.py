@@ -9,6 +9,7 @@ DagcallError
 ├── RolledBack                a try failed after it had handed out partial results, and nobody is told (`chunks`)
 ├── JournalError              the record of runs cannot be read or written; nothing of the batch was kept
 │   ├── JournalLocked         another server has it open
+│   ├── JournalAway           its database cannot be reached or used now
 │   ├── JournalFenced         another server opened it since: this one may no longer write
 │   └── JournalCorrupt        the file is damaged, or is no journal
 ├── InternalError             a bug of dagcall: please report it
@@ -105,6 +106,10 @@ class JournalError(DagcallError):
 
 class JournalLocked(JournalError):
     """Another server has this journal open; the message names its process id."""
+
+
+class JournalAway(JournalError):
+    """The journal's database cannot be reached or used now; nothing was kept, the same may succeed later."""
 
 
 class JournalFenced(JournalError):

@@ -1,6 +1,6 @@
 """What is kept of assets beside their events and the queue, as items of the store: one a thing, as JSON."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final, TypeVar
 
 import msgspec
@@ -24,6 +24,8 @@ def changes_of(changes: AssetChanges) -> tuple[Change, ...]:
     """Raises `JournalError` when a text of any change has no encoding, events and queue included."""
     try:
         msgspec.msgpack.encode(changes)
+        if any(text is not None and "\0" in text for text in _texts(changes)):
+            raise ValueError("a text has NUL, which PostgreSQL takes in none")
     except (TypeError, ValueError, OverflowError, msgspec.MsgspecError) as error:
         raise JournalError(f"changes of assets cannot be stored: {error}") from error
     made: list[Change] = [Put(ASSET, str(one.id), _encode(one), one.updated_at) for one in changes.assets]
@@ -33,6 +35,13 @@ def changes_of(changes: AssetChanges) -> tuple[Change, ...]:
     made += [Put(STARTED, dag_id, _encode(until), until) for dag_id, until in changes.started]
     check_storable(tuple(made))
     return tuple(made)
+
+
+def _texts(changes: AssetChanges) -> Iterator[str | None]:
+    """Those that items do not have."""
+    for event in changes.events:
+        yield from (event.source.dag_id, event.source.task_id, event.source.run_id, event.partition_key)
+        yield from event.aliases
 
 
 async def load(store: Store, queued: tuple[Queued, ...], last_event: int, last_timestamp: float) -> KeptAssets:

@@ -107,6 +107,8 @@ def check_storable(head: RunHead) -> None:
     fails in the middle of a statement would fail the batches around it."""
     try:
         _pack(head)
+        if any(text is not None and "\0" in text for text in (*head.key, head.caller, head.note, head.idempotency_key)):
+            raise ValueError("a text has NUL, which PostgreSQL takes in none")
     except _UNENCODABLE as error:
         raise JournalError(f"run {head.key!r}: the head cannot be stored: {error}") from error
 

@@ -89,9 +89,10 @@ class Store(Protocol):
 
 
 def check_storable(changes: tuple[Change, ...]) -> None:
-    """Raises `JournalError` when a kind or key is no Unicode text, or has the character that bounds prefixes."""
+    """Raises `JournalError` when a kind or key is no Unicode text, or has NUL, which PostgreSQL takes in no text, or the
+    character that bounds prefixes."""
     for change in changes:
         name = change.prefix if isinstance(change, RemoveAll) else change.key
         for text in (change.kind, name):
-            if LAST in text or any("\ud800" <= one <= "\udfff" for one in text):
+            if LAST in text or "\0" in text or any("\ud800" <= one <= "\udfff" for one in text):
                 raise JournalError(f"{change.kind!r} {name!r}: this text cannot be stored")

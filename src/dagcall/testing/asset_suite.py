@@ -166,12 +166,14 @@ class AssetSuite(JournalStorage):
 
         self.run(tmp_path, test)
 
-    @pytest.mark.parametrize("wrong", ["taken", "gap", "event", "key"])
+    @pytest.mark.parametrize("wrong", ["taken", "gap", "event", "nul", "key"])
     def test_a_batch_that_is_refused_keeps_no_changes(self, tmp_path: Path, wrong: str) -> None:
         bad = "\ud800"
         changes = AssetChanges(assets=(ASSET,), events=EVENTS[:1], queued=(QUEUED,))
         if wrong == "event":
             changes = replace(changes, events=(event(1, source=Source(bad)),))
+        elif wrong == "nul":
+            changes = replace(changes, events=(event(1, partition_key="a\0"),))
         elif wrong == "key":
             changes = replace(changes, started=((bad, 1.0),))
 

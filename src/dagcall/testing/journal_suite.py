@@ -194,12 +194,13 @@ class JournalSuite(JournalStorage):
 
         self.run(tmp_path, test)
 
-    def test_what_cannot_be_stored_is_refused_alone(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("text", ["\ud800", "a\0"])
+    def test_what_cannot_be_stored_is_refused_alone(self, tmp_path: Path, text: str) -> None:
         async def test(journal: Journal) -> None:
             other = RunKey("shop", "other")
             futures = [
                 journal.append(first_batch(head_for(other))),
-                journal.append(first_batch(head_for(note="\ud800"))),
+                journal.append(first_batch(head_for(note=text))),
                 journal.append(next_batch(head_for(other))),
             ]
             results = await asyncio.gather(*futures, return_exceptions=True)

@@ -99,7 +99,7 @@ class StoreSuite(JournalStorage):
 
         self.run(tmp_path, test)
 
-    @pytest.mark.parametrize("text", ["\ud800", "a\U0010ffff"])
+    @pytest.mark.parametrize("text", ["\ud800", "a\0", "a\U0010ffff"])
     def test_a_text_that_cannot_be_stored_is_refused(self, tmp_path: Path, text: str) -> None:
         async def test(journal: Journal) -> None:
             for change in (Put("k", text, b"", 1.0), Remove(text, "k"), RemoveAll("k", text)):

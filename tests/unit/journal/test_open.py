@@ -7,6 +7,7 @@ import pytest
 from dagcall.errors import JournalUrlError
 from dagcall.journal.memory import MemoryJournal
 from dagcall.journal.open import open_journal
+from dagcall.journal.postgres import PostgresJournal
 from dagcall.journal.sqlite import SqliteJournal
 
 
@@ -21,13 +22,32 @@ def test_memory() -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("postgresql://me:secret@db.example/jobs", "journal postgresql://db.example/jobs"),
+        ("postgres://me:s%2Fecret@[::1]:5433/jobs?sslmode=require", "journal postgresql://[::1]:5433/jobs"),
+        ("postgresql+asyncpg://me:secret@a:1,b:2/jobs?schema=x", "journal postgresql://a:1,b:2/jobs?schema=x"),
+        ("postgresql:///jobs?host=/run/pg&password=secret", "journal postgresql:///jobs"),
+    ],
+)
+def test_postgresql_is_called_without_user_and_password(url: str, name: str) -> None:
+    journal = open_journal(url)
+    assert isinstance(journal, PostgresJournal)
+    assert journal.name == name
+
+
+@pytest.mark.parametrize(
     ("url", "why"),
     [
         ("sqlite:///relative.db", "four slashes"),
         ("sqlite:////", "four slashes"),
         ("sqlite:", "four slashes"),
-        ("postgresql://me:secret@host/db", "later release"),
-        ("postgresql+asyncpg://me:secret@host/db", "later release"),
+        ("postgresql://me:secret/1@host/db", "cannot be understood"),
+        ("postgresql://me:1/secret@host/db", "cannot be understood"),
+        ("postgresql://me:1#secret@host/db", "cannot be understood"),
+        ("postgresql://me:1?secret@host/db", "cannot be understood"),
+        ("postgresql://[secret@host/db", "cannot be understood"),
+        ("postgresql://me:secret@host/db?schema=Robert'); DROP", "lower-case"),
         ("mysql://me:secret@host/db", "kind 'mysql'"),
         ("memory:x", "kind 'memory'"),
         ("/var/lib/journal.db", "without a scheme"),

@@ -1,0 +1,164 @@
+"""The journal in PostgreSQL: for servers whose disk is not to be trusted with it, or that are to follow each other.
+
+`journal.base` says what is promised. How it is kept here: one task writes, over one connection (`postgres_writer`: group
+commit, the levels of durability, what happens while the database is away; `postgres_link`: lock, epoch, fence), a small
+pool of connections that cannot write reads. Everything is in the event loop, and nothing there waits for the database:
+each statement is bounded in the database and here. Many rows are decoded in a thread.
+
+A read is repeated while the database is away, for `PATIENCE` at most, then fails with `JournalAway`; so does one that
+gets no connection of the pool in that time. `problem` says why nothing can be written now.
+
+Refuses: a PostgreSQL before 13, a database that is not in UTF-8, a schema of a newer dagcall that says it is breaking.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from dagcall.errors import JournalError
+from dagcall.journal.base import HeadQuery, check_durability
+from dagcall.journal.conditions import NumberedConditions
+from dagcall.journal.encoding import decode_plan, decode_record
+from dagcall.journal.entries import Done, Entry
+from dagcall.journal.postgres_assets import PostgresAssets, with_total
+from dagcall.journal.postgres_database import Database, is_passing
+from dagcall.journal.postgres_schema import statement
+from dagcall.journal.postgres_store import PostgresStore
+from dagcall.journal.postgres_writer import PATIENCE, PostgresWriter
+from dagcall.journal.rows import add_query, head_of, order_by
+from dagcall.journal.store import Change
+from dagcall.model.assets import AssetChanges
+from dagcall.model.ids import RunKey
+from dagcall.model.plan import DagPlan
+from dagcall.model.records import Batch, JournalRecord, RunHead
+
+T = TypeVar("T")
+
+MANY_ROWS: Final = 200
+"""More would keep the event loop for milliseconds."""
+FIRST_PAUSE: Final = 0.05
+
+_HEADS: Final = statement("heads")
+_SELECT_RECORDS: Final = statement("select_records")
+_SELECT_PLAN: Final = statement("select_plan")
+
+
+class PostgresJournal:
+    """See `journal.base.Journal`. `patience`: seconds to wait for a database that is away."""
+
+    def __init__(self, url: str, patience: float = PATIENCE) -> None:
+        """Raises `JournalUrlError`."""
+        self._database = Database(url)
+        self._patience = patience
+        self._state = "new"
+        self._writer = PostgresWriter(self._database, patience)
+        self._readers: Any = None
+        self.store = PostgresStore(self._fetch, self._write)
+        self.assets = PostgresAssets(self.store, self._fetch, self._write)
+
+    @property
+    def name(self) -> str:
+        """What messages call it: no user, no password."""
+        return self._database.name
+
+    @property
+    def problem(self) -> str | None:
+        return self._writer.problem
+
+    async def open(self) -> int:
+        if self._state != "new":
+            raise JournalError(f"{self.name}: opened twice")
+        epoch = await self._writer.open()
+        self._readers = self._database.readers()
+        await self._readers
+        self._state = "open"
+        return epoch
+
+    def append(self, batch: Batch, durability: str = "process") -> asyncio.Future[None]:
+        power = check_durability(durability)
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self._state == "open":
+            self._writer.put(Entry(batch, power, future))
+        else:
+            future.set_exception(self._not_open())
+        return future
+
+    async def put_plan(self, plan: DagPlan) -> None:
+        await self._write(plan)
+
+    async def delete(self, key: RunKey) -> bool:
+        return bool(await self._write(key))
+
+    async def get_plan(self, dag_id: str, version: str) -> DagPlan | None:
+        rows = await self._fetch(_SELECT_PLAN, dag_id, version)
+        return await self._decoded(lambda: decode_plan(rows[0][0]) if rows else None, len(rows))
+
+    async def head(self, key: RunKey) -> RunHead | None:
+        rows = await self._fetch(f"{_HEADS} WHERE dag_id = $1 AND run_id = $2", *key)
+        return head_of(rows[0]) if rows else None
+
+    async def records(self, key: RunKey, after: int = 0) -> list[JournalRecord]:
+        rows = await self._fetch(_SELECT_RECORDS, *key, max(after, 0))
+        return await self._decoded(lambda: [decode_record(key, id, tuple(row)) for id, *row in rows], len(rows))
+
+    async def unfinished(self) -> list[RunHead]:
+        # The condition has the words of the index `runs_unfinished`, which serves it for that reason.
+        rows = await self._fetch(f"{_HEADS} WHERE state IN ('queued', 'running') ORDER BY run")
+        return await self._decoded(lambda: [head_of(row) for row in rows], len(rows))
+
+    async def list_heads(self, query: HeadQuery) -> tuple[list[RunHead], int]:
+        where = add_query(NumberedConditions(), query)
+        limit, offset = where.value(query.limit), where.value(query.offset)
+        order = order_by(query)
+        # The page is chosen by row number first: sorting whole heads would carry every conf along.
+        page = f"SELECT run FROM runs WHERE {where.sql} ORDER BY {order} LIMIT {limit} OFFSET {offset}"
+        heads = f"{_HEADS} WHERE run IN ({page})"
+        rows = await self._fetch(with_total("runs", where.sql, heads, order), *where.values)
+        found = await self._decoded(lambda: [head_of(row[1:]) for row in rows if row[1] is not None], len(rows))
+        return found, rows[0][0]
+
+    async def close(self) -> None:
+        if self._state == "open":
+            self._state = "closing"
+            self._closing = asyncio.ensure_future(self._close())
+        if self._state == "closing":
+            await asyncio.shield(self._closing)
+        self._state = "closed"
+
+    async def _close(self) -> None:
+        await self._writer.stop()
+        self._readers.terminate()  # nobody waits for what they read any more
+
+    def _not_open(self) -> JournalError:
+        return JournalError(f"{self.name}: not open ({self._state})")
+
+    async def _write(self, work: DagPlan | RunKey | tuple[Change, ...] | AssetChanges) -> Done:
+        if self._state != "open":
+            raise self._not_open()
+        future: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
+        self._writer.put(Entry(work, False, future))
+        return await future
+
+    async def _fetch(self, sql: str, *values: object) -> list[Any]:
+        """Rows of a statement that only reads, which may therefore be repeated."""
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + self._patience
+        pause = FIRST_PAUSE
+        while True:
+            if self._state != "open":
+                raise self._not_open()
+            try:
+                async with self._readers.acquire(timeout=max(0.0, give_up - loop.time())) as connection:
+                    rows: list[Any] = await connection.fetch(sql, *values)
+                return rows
+            except Exception as error:
+                if not is_passing(error) or loop.time() + pause > give_up:
+                    raise self._database.explain(error) from error
+            await asyncio.sleep(pause)
+            pause *= 2
+
+    async def _decoded(self, decode: Callable[[], T], rows: int) -> T:
+        try:
+            return await asyncio.to_thread(decode) if rows > MANY_ROWS else decode()
+        except JournalError as error:
+            raise type(error)(f"{self.name}: {error}") from error

@@ -1,0 +1,1 @@
+WITH gone AS (DELETE FROM items WHERE kind = $1 AND key >= $2 AND key < $3 RETURNING 1) SELECT count(*) FROM gone

@@ -1,0 +1,1 @@
+SELECT plan FROM plans WHERE dag_id = $1 AND version = $2

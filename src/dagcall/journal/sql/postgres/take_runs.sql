@@ -1,0 +1,1 @@
+UPDATE runs SET owner = $1 WHERE state IN ('queued', 'running') AND owner <> $1
