@@ -7,7 +7,7 @@ VENV := .venv/bin
 PYTEST := $(VENV)/python -m pytest --maxfail=10 $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install browser demo serve test test-unit test-integration test-acceptance test-cuts check format bench bench-memory compat differential differential-scheduler ci lock clean
+.PHONY: help install browser demo serve test test-unit test-integration test-acceptance test-cuts check format bench bench-memory bench-overload compat differential differential-scheduler ci lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ bench: install ## Measure dagcall, stock Airflow and the bare task runner side b
 
 bench-memory: install ## See whether memory stays flat over 20,000 calls, 2 min
 	@$(VENV)/python bench/memory.py
+
+bench-overload: install ## Offer ten times the calls that a server can answer, for a minute
+	@$(VENV)/python bench/overload.py
 
 compat: install ## Run Airflow's own example DAGs here and under stock Airflow, compare, write the table, 10 min
 	@$(VENV)/python compat/run.py $(COMPAT_ARGS)

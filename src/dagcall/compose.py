@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dagcall.coordinator.admission import AdmissionSettings
 from dagcall.coordinator.coordinator import Coordinator, CoordinatorSettings
 from dagcall.errors import ConfigError
 from dagcall.journal.levels import LeveledJournal
@@ -50,7 +49,6 @@ def compose(settings: Settings, environment: Mapping[str, str] | None = None) ->
             durability=settings.durability,
             on_restart=settings.on_restart,
             watch=settings.watch,
-            admission=AdmissionSettings(),
         ),
         LeveledJournal(open_journal(settings.journal or default_journal())),
         WorkerPool(fleet, PoolSettings(limit=limit)),

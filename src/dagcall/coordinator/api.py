@@ -31,6 +31,7 @@ class CallRequest:
     `timeout`: seconds until the run's own deadline. `run_id`: chosen by the caller, else one is made.
     `may_share`: the run of an identical call will do, if the DAG allows it (`DagPlan.coalesce`, `cache_ttl`).
     `caller`: whose share of the server this counts against, and within which `idempotency_key` names one run.
+    `waits`: the caller waits for the answer, so that a long queue is no use to it.
     `started_by`: the run whose task makes the call; then it is part of what was admitted already, see
     `coordinator.nested`.
     """
@@ -55,6 +56,7 @@ class CallRequest:
     """What becomes durable with the run's acceptance, or not at all."""
     started_by: RunKey | None = None
     may_share: bool = False
+    waits: bool = False
 
 
 Shared = Literal["key", "coalesced", "cache"] | None

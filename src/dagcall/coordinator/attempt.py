@@ -74,15 +74,21 @@ class Attempt:
 
     @property
     def order(self) -> tuple[float, ...]:
-        """In line for slots: Airflow's weight, then what an answer waits for, then the nearest deadline."""
-        return (-self.task.effective_weight, 0 if self.command.on_answer_path else 1, self.deadline)
+        """In line for slots: Airflow's weight, then what an answer waits for, then the nearest deadline, then the run's
+        turn (`core.line`)."""
+        return (-self.task.effective_weight, 0 if self.command.on_answer_path else 1, self.deadline, self._turn)
 
     @property
     def priority(self) -> tuple[float, ...]:
         """In line for a worker. Weights count only where an author wrote them: by Airflow's default rule those of
         long DAGs would go before those of short ones."""
         weight = self.task.effective_weight if self._driver.run.plan.has_weights else 1
-        return (-weight, 0 if self.command.on_answer_path else 1, self.deadline)
+        return (-weight, 0 if self.command.on_answer_path else 1, self.deadline, self._turn)
+
+    @property
+    def _turn(self) -> float:
+        ticket = self._driver.run.ticket
+        return 0.0 if ticket is None else ticket.turn
 
     def leased(self, lease: Lease) -> None:
         self.lease = lease

@@ -10,11 +10,11 @@ import json
 import logging
 import socket
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from dagcall.coordinator import stored_questions
-from dagcall.coordinator.admission import Admission, AdmissionSettings
+from dagcall.coordinator.admission import Admission, Ticket
 from dagcall.coordinator.amending import Amending
 from dagcall.coordinator.answering import Answers
 from dagcall.coordinator.api import CallRequest, Shared
@@ -71,7 +71,6 @@ class CoordinatorSettings:
     kept_runs: int = 500
     watch: bool = True
     resume: bool = True
-    admission: AdmissionSettings = field(default_factory=AdmissionSettings)
 
 
 class Coordinator:
@@ -91,13 +90,13 @@ class Coordinator:
         self.settings: dict[str, Any] = {}
         self.options = Options()
         self._survival = Survival()
+        self._admission = Admission(self.options, self._clock.now)
         self._run_questions = RunQuestions(journal, self.catalog, self.run)
         self._run_waiter = RunWaiter(self._run_questions)
         self.inputs = Inputs(journal.store, self._clock.now)
         self.awaits = Awaits(self._clock, (self._run_waiter, self.inputs))
         self.kept: Kept
         """From `start` on."""
-        self._admission = Admission(settings.admission)
         self._drivers: dict[RunKey, Driver] = {}
         self._run_slots: Slots[RunKey] = Slots()
         self._limits = Limits()
@@ -131,6 +130,7 @@ class Coordinator:
         await self.assets.load()
         self.settings = dict(await self._workers.start(self._answer_parsing))
         self.options = Options.read(self.settings.get("options", {}))
+        self._admission = Admission(self.options, self._clock.now)
         for name in self.settings.get("unknown_options", ()):
             log.warning("[dagcall] has no option %r: it is ignored", name)
         self._survival = Survival(
@@ -159,6 +159,7 @@ class Coordinator:
             log_path=self._log_path_of,
             answer_question=answers.answer,
             on_published=self._run_waiter.published,
+            on_begun=self._on_begun,
             on_answered=self._on_answered,
             on_ended=self._on_ended,
             amend_ended=amending.amend_ended,
@@ -241,7 +242,7 @@ class Coordinator:
 
     async def _begin(self, request: CallRequest, served: Served) -> Run:
         """A run of its own for a call that has been checked."""
-        self._admission.enter(request.dag_id, request.caller, nested=request.started_by is not None)
+        ticket = self._admission.enter(request)
         code = served.code
         self._codes.use(code)  # from here on, so that a reload in the meantime does not end its processes
         try:
@@ -253,11 +254,11 @@ class Coordinator:
                     code = served.code
                     self._screening.check(request, served)
             await self._screening.check_past(request, served.plan)
-            run, driver, event = await self._new_run(request, served)
+            run, driver, event = await self._new_run(request, served, ticket)
             accepted = driver.accept(event, request.asset_changes)
         except BaseException:
             self._codes.unuse(code)
-            self._admission.leave(request.dag_id, request.caller)
+            self._admission.leave(ticket)
             raise
         self._drivers[run.key] = driver
         self._idle.clear()
@@ -303,7 +304,12 @@ class Coordinator:
         return f"{folder}/attempt={try_number}.log"
 
     def statistics(self) -> dict[str, int]:
-        return {"runs": len(self._drivers), "waiting_for_outcome": self._admission.total, **self._workers.statistics()}
+        return {
+            "runs": len(self._drivers),
+            "waiting_for_outcome": self._admission.total,
+            "queued": self._admission.queued,
+            **self._workers.statistics(),
+        }
 
     def _served(self, request: CallRequest) -> Served:
         """The DAG as it is now, once everything is checked that can be refused without work."""
@@ -311,7 +317,7 @@ class Coordinator:
         self._screening.check(request, served)
         return served
 
-    async def _new_run(self, request: CallRequest, served: Served) -> tuple[Run, Driver, RunAccepted]:
+    async def _new_run(self, request: CallRequest, served: Served, ticket: Ticket) -> tuple[Run, Driver, RunAccepted]:
         plan = served.plan
         if (plan.dag_id, plan.version) not in self._known_plans:
             await self._journal.put_plan(plan)
@@ -357,6 +363,7 @@ class Coordinator:
             idempotency_key=request.idempotency_key,
         )
         run = Run(key, plan, RunMachine(plan, key), head)
+        run.ticket = ticket
         assert self._around is not None
         return run, Driver(run, served.code, self._around, held=self._must_wait(run)), event
 
@@ -397,7 +404,9 @@ class Coordinator:
         self._drivers[head.key] = driver
         self._idle.clear()
         if run.outcome is None:
-            self._admission.enter(head.key.dag_id, head.caller)
+            run.ticket = self._admission.count(head.key.dag_id, head.caller)
+            if run.first_start is not None:
+                self._admission.begun(run.ticket)
         self._codes.use(code)
         for awaited in run.machine.pending_awaits():  # before anybody enters
             self._limits.suspend(run.plan, run.key, awaited, awaited.kind)
@@ -415,8 +424,13 @@ class Coordinator:
             log.warning("the DAG of run %s is not served any more: %s", run.key, error)
         return self._workers.missing(run.plan.fileloc, run.plan.version)
 
+    def _on_begun(self, run: Run) -> None:
+        if run.ticket is not None:
+            self._admission.begun(run.ticket)
+
     def _on_answered(self, run: Run) -> None:
-        self._admission.leave(run.key.dag_id, run.head.caller)
+        if run.ticket is not None:
+            self._admission.leave(run.ticket)
         self._sharing.answered(run)
 
     def _on_ended(self, run: Run, driver: Driver) -> None:

@@ -81,6 +81,7 @@ class Surroundings:
     log_path: "Callable[[Run, StartAttempt | Await], str]"
     answer_question: "Callable[[Run, Ask], asyncio.Future[object] | object]"
     on_published: Callable[[Run], None]
+    on_begun: Callable[[Run], None]
     on_answered: Callable[[Run], None]
     on_ended: "Callable[[Run, Driver], None]"
     notify: Callable[[Run, Code, Notice], None]
@@ -395,6 +396,7 @@ class Driver:
         run = self.run
         if run.first_start is None:
             run.first_start = self._around.clock.now()
+            self._around.on_begun(run)
             notice = aftermath.of_start(run.machine, self._around.listeners)
             if notice is not None:
                 self._around.notify(run, self.code, notice)
@@ -408,6 +410,7 @@ class Driver:
         if self._stopped:
             return
         self._around.limits.suspend(self.run.plan, self.run.key, command, command.kind)  # again, or at its start
+        self._around.on_begun(self.run)  # by a trigger, maybe, and needs no worker yet
 
         def resumed(event: Resumed) -> None:
             self._awaited.pop(command.attempt, None)

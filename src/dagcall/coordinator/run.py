@@ -6,6 +6,7 @@ object without a driver, or one rebuilt from the journal.
 
 import asyncio
 
+from dagcall.coordinator.admission import Ticket
 from dagcall.coordinator.api import Timing
 from dagcall.coordinator.recorder import Recorder
 from dagcall.core.machine import RunMachine
@@ -33,6 +34,8 @@ class Run:
         self.accepted_at = head.queued_at
         self.first_start: float | None = None
         self.answered_at: float | None = None
+        self.ticket: Ticket | None = None
+        """Its place among the runs that this server has let in; None once it has ended."""
         self._answered: asyncio.Future[None] | None = None
         self._changed: asyncio.Future[None] | None = None
         self._given_up: DagcallError | None = None

@@ -67,6 +67,7 @@ async def call(context: Context, request: Request, caller: Caller) -> Response:
             caller=caller.name,
             idempotency_key=key,
             may_share=True,
+            waits=not wait.at_once,
             on_disconnect=on_disconnect,
             logical_date=query.time("logical_date"),
             durability=durability,

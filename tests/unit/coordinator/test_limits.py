@@ -120,6 +120,7 @@ class Server:
             log_path=lambda run, command: "/nowhere",
             answer_question=lambda run, ask: None,
             on_published=lambda run: None,
+            on_begun=lambda run: None,
             on_answered=lambda run: None,
             on_ended=self.ended,
             notify=lambda run, code, notice: None,
