@@ -17,7 +17,7 @@ TIERS = ("unit", "architecture", "integration", "acceptance")
 def make_airflow_private() -> None:
     """Airflow reads its settings, and creates AIRFLOW_HOME, when it is imported: so before any test module is."""
     for name in list(os.environ):
-        if name.startswith(("AIRFLOW_", "DAGCALL_")):
+        if name.startswith("AIRFLOW_") or name in ("DAGCALL_URL", "DAGCALL_TOKEN"):
             del os.environ[name]
     home = tempfile.mkdtemp(prefix="dagcall-tests-")
     owner = os.getpid()

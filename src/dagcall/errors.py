@@ -24,6 +24,7 @@ DagcallError
     │   ├── NotAcceptable     not-acceptable 406
     │   ├── TooLarge          too-large 413
     │   ├── UnsupportedMediaType  unsupported-media-type 415
+    │   ├── RangeNotSatisfiable   range-not-satisfiable 416
     │   ├── NotAnObject       not-an-object 422
     │   ├── InvalidParams     invalid-params 422
     │   ├── IdempotencyMismatch   idempotency-mismatch 422
@@ -31,7 +32,9 @@ DagcallError
     ├── NotFound              not-found 404
     │   ├── DagNotFound       dag-not-found 404
     │   ├── RunNotFound       run-not-found 404
-    │   └── TaskNotFound      task-not-found 404
+    │   ├── TaskNotFound      task-not-found 404
+    │   ├── ValueNotFound     value-not-found 404: no such value, or not yet
+    │   └── ValueGone         value-gone 410: the bytes of a reference have been changed or removed
     ├── NotAllowed            not-allowed 403
     │   ├── NotAuthenticated  not-authenticated 401
     │   ├── ForeignOrigin     foreign-origin 403
@@ -303,6 +306,10 @@ class UnsupportedMediaType(BadRequest, status=415):
     """A body needs Content-Type: application/json."""
 
 
+class RangeNotSatisfiable(BadRequest, status=416):
+    """None of the ranges asked for is in the value."""
+
+
 class NotAnObject(BadRequest, status=422):
     """The body must be a JSON object: the params by name."""
 
@@ -349,6 +356,14 @@ class TaskNotFound(NotFound):
     _optional = NotFound._optional | {"task_id"}
 
     task_id: str | None = field(default=None, kw_only=True)
+
+
+class ValueNotFound(NotFound):
+    """There is no value here."""
+
+
+class ValueGone(NotFound, status=410):
+    """The bytes that this reference promised are not there any more."""
 
 
 class NotAllowed(Problem, status=403):

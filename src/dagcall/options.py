@@ -54,6 +54,13 @@ def no_authentication(text: str) -> str:
     return text
 
 
+def store(text: str) -> str:
+    """the URI of a folder in a store that all processes see, which memory: is not"""
+    if text.startswith("memory:"):
+        raise ValueError
+    return text
+
+
 _EXPECTED = {seconds: "a number of seconds above 0", count: "a whole number above 0", flag: "True or False"}
 
 
@@ -78,6 +85,8 @@ class Options:
     max_runs: int = option(5000, count)
     max_runs_per_dag: int | None = option(None, count)
     max_runs_per_caller: int | None = option(None, count)
+    inline_limit: int = option(1 << 20, count)  # bytes of JSON
+    result_storage: str | None = option(None, store)
 
     @classmethod
     def read(cls, texts: Mapping[str, str | None]) -> Self:

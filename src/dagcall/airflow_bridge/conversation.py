@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time import comms as sdk
 
+from dagcall.airflow_bridge.results import Result
 from dagcall.workers.channel import Channel
 from dagcall.workers.frames import Amended, Ask, Reply, Start
 
@@ -66,6 +67,8 @@ class Conversation(Asker):
         """Lists of XComs that were asked for, by DAG id, run id, task id and key."""
         self.expanding = False
         """Set while the expanded arguments of a mapped task are resolved."""
+        self.result = Result(start)
+        """What the caller gets, if this is a result task."""
         self.returned: list[Any] = []
         """The object that the task returned, while it is pushed: see `xcoms.keep_returned_value`."""
         self.dag: Any = None

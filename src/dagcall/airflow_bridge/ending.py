@@ -65,6 +65,7 @@ def ended(start: Start, comms: Any, state: Any, error: BaseException | None) -> 
         rendered_fields=out.rendered_fields,
         suspension=suspension,
         outlets=outlets,
+        references=tuple(comms.result.references),
     )
 
 

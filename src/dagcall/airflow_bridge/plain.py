@@ -10,42 +10,18 @@ import enum
 import math
 import pathlib
 import uuid
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
-import msgspec
 
-_encode = msgspec.json.Encoder().encode
-_SERDE_MARK = b"__classname__"
-"""Every value that is more than JSON carries this key in Airflow's serialized form (airflow/sdk/serde)."""
+def plain(value: Any, in_place: Callable[[Any], Any] | None = None) -> Any:
+    """The same value made of dict, list, str, int, float, bool and None only.
 
-
-def to_plain_json(serialized: Any, packed: bytes, returned: Sequence[Any] = ()) -> bytes:
-    """JSON of a pushed XCom.
-
-    Args:
-        serialized: what `XCom.serialize_value` gave: plain JSON, or Airflow's serde form, or a backend's reference.
-        packed: the same as MessagePack, which is searched for serde's mark.
-        returned: the object itself, where it is known; empty for an XCom that the task has pushed by hand.
+    `in_place`: is asked for what takes the place of a value that JSON has no form of its own for; None: nothing does.
     """
-    from dagcall.airflow_bridge.settings import has_custom_xcom_backend
-
-    if _SERDE_MARK not in packed and not has_custom_xcom_backend():
-        return _encode(serialized)  # msgspec writes NaN and infinities as null
-    if returned:
-        return _encode(plain(returned[0]))
-    from airflow.sdk.execution_time.comms import XComResult
-    from airflow.sdk.execution_time.xcom import XCom
-
-    value = XCom.deserialize_value(XComResult.model_construct(key="return_value", value=serialized))
-    return _encode(plain(value))
-
-
-def plain(value: Any) -> Any:
-    """The same value made of dict, list, str, int, float, bool and None only."""
     match value:
         case enum.Enum():
-            return plain(value.value)
+            return plain(value.value, in_place)
         case None | bool() | int() | str():
             return value
         case float():
@@ -56,22 +32,25 @@ def plain(value: Any) -> Any:
             return value.total_seconds()
         case decimal.Decimal() | uuid.UUID() | pathlib.PurePath():
             return str(value)
+    if in_place is not None and (replacement := in_place(value)) is not None:
+        return replacement
+    match value:
         case Mapping():
-            return {str(key): plain(item) for key, item in value.items()}
+            return {str(key): plain(item, in_place) for key, item in value.items()}
         case list() | tuple() | Set():
-            return [plain(item) for item in value]
+            return [plain(item, in_place) for item in value]
         case bytes() | bytearray() | memoryview():
             return bytes(value).decode("utf-8", "replace")
         case Sequence():  # such as the lazy sequence of a mapped task's values
-            return [plain(item) for item in value]
+            return [plain(item, in_place) for item in value]
     if hasattr(value, "model_dump"):
-        return plain(value.model_dump(mode="python"))
+        return plain(value.model_dump(mode="python"), in_place)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {item.name: plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
+        return {item.name: plain(getattr(value, item.name), in_place) for item in dataclasses.fields(value)}
     if hasattr(value, "__attrs_attrs__"):
-        return {item.name: plain(getattr(value, item.name)) for item in value.__attrs_attrs__}
+        return {item.name: plain(getattr(value, item.name), in_place) for item in value.__attrs_attrs__}
     if hasattr(value, "tolist"):  # numpy arrays and scalars
-        return plain(value.tolist())
+        return plain(value.tolist(), in_place)
     if hasattr(value, "to_dict"):  # pandas frames and series
-        return plain(value.to_dict())
+        return plain(value.to_dict(), in_place)
     return str(value)

@@ -14,6 +14,7 @@ __all__ = [
     "forget_secrets",
     "has_custom_xcom_backend",
     "inherits_airflow_limits",
+    "inline_limit",
     "max_map_length",
 ]
 
@@ -30,6 +31,8 @@ def for_coordinator() -> dict[str, Any]:
     """Plain data: the coordinator imports no Airflow and reads no airflow.cfg."""
     import airflow
 
+    from dagcall.airflow_bridge import storage
+
     return {
         "airflow_version": airflow.__version__,
         "base_log_folder": conf.get("logging", "base_log_folder"),
@@ -37,6 +40,7 @@ def for_coordinator() -> dict[str, Any]:
         "options": {name: conf.get("dagcall", name, fallback=None) for name in options.NAMES},
         "unknown_options": sorted(set(conf.getsection("dagcall") or ()) - set(options.NAMES)),
         "load_limit": _load_limit(),
+        "result_storage": storage.root(),
         "default_pool_slots": conf.getint("core", "default_pool_task_slot_count"),
         "listeners": _listened_to(),
         "callback_limit": conf.getfloat("dag_processor", "dag_file_processor_timeout"),
@@ -76,6 +80,12 @@ def inherits_airflow_limits() -> bool:
     """Whether limits that nobody wrote bind: `max_active_tasks_per_dag`, `max_active_runs_per_dag`, the slots of the
     `default_pool` and `parallelism`, as configured for Airflow."""
     return bool(conf.getboolean("dagcall", "inherit_airflow_limits", fallback=False))
+
+
+@functools.cache
+def inline_limit() -> int:
+    """Bytes of JSON of a result; a larger one is given by reference."""
+    return int(conf.getint("dagcall", "inline_limit", fallback=1 << 20))
 
 
 @functools.cache

@@ -32,9 +32,9 @@ from airflow.sdk.execution_time import task_runner
 from airflow.sdk.serde import deserialize, serialize
 from structlog.contextvars import bind_contextvars
 
+from dagcall.airflow_bridge.answers.xcoms import sendable
 from dagcall.airflow_bridge.comms import HANDLERS_OF_TRIGGERS, WorkerComms
 from dagcall.airflow_bridge.conversation import refuse
-from dagcall.airflow_bridge.plain import to_plain_json
 from dagcall.airflow_bridge.tasklog import TaskLog
 from dagcall.model.events import EndKind, ResumeHow
 from dagcall.model.plan import RETURN_VALUE
@@ -257,11 +257,12 @@ class RunningTrigger:
         state = getattr(event, "task_instance_state", None)
         if state is not None:
             xcoms = {key: _pack(value) for key, value in (event.xcoms or {}).items()}
-            plain = None
-            if RETURN_VALUE in xcoms and self._frame.start.want_plain:
-                plain = to_plain_json(event.xcoms[RETURN_VALUE], xcoms[RETURN_VALUE], [])
+            start, result, plain = self._frame.start, self.comms.result, None
+            if RETURN_VALUE in xcoms and start.want_plain:
+                plain = result.as_json(event.xcoms[RETURN_VALUE], xcoms[RETURN_VALUE])
+            sent = ((key, sendable(one, start.dag_id, start.run_id, start.task_id)) for key, one in xcoms.items())
             end = EndKind(state.value).value
-            return Fired(number, ResumeHow.ENDED.value, b"", [*pushed, *xcoms.items()], end, plain)
+            return Fired(number, ResumeHow.ENDED.value, b"", [*pushed, *sent], end, plain, tuple(result.references))
         try:
             # First the form in which Airflow's triggerer sends it to its supervisor: tuples become lists, and so on.
             payload = _unpack(sdk._new_encoder().encode(event.payload))

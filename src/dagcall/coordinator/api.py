@@ -4,7 +4,7 @@ Values only; `coordinator.Coordinator` and `run.Run` implement the protocols.
 """
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -20,6 +20,7 @@ from dagcall.model.inputs import InputRequest, User
 from dagcall.model.plan import DagPlan
 from dagcall.model.pool import UNLIMITED, Pool
 from dagcall.model.records import JournalRecord, RunHead
+from dagcall.model.references import Reference
 from dagcall.options import Options
 
 
@@ -223,6 +224,24 @@ class InputsView(Protocol):
         ...
 
 
+class OpenedValue(Protocol):
+    """Bytes that can be read, until it is closed."""
+
+    def read(self, begin: int, end: int) -> AsyncIterator[bytes]:
+        """Piece by piece. Raises ValueGone when they cannot all be read."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class StoredView(Protocol):
+    """The bytes that results refer to."""
+
+    async def open(self, reference: Reference) -> OpenedValue:
+        """Raises ValueGone when they are not what the reference promises any more."""
+        ...
+
+
 class CoordinatorView(Protocol):
     """The coordinator as its front ends see it."""
 
@@ -237,6 +256,9 @@ class CoordinatorView(Protocol):
 
     @property
     def inputs(self) -> InputsView: ...
+
+    @property
+    def stored(self) -> StoredView: ...
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -145,6 +145,7 @@ class Attempt:
             rendered_fields=frame.rendered_fields,
             suspension=None if frame.suspension is None else _suspension(frame.suspension),
             outlets=frame.outlets,
+            references=frame.references,
         )
 
 

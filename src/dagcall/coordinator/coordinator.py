@@ -39,6 +39,7 @@ from dagcall.coordinator.run_questions import RunQuestions
 from dagcall.coordinator.run_waiter import RunWaiter
 from dagcall.coordinator.screening import Screening
 from dagcall.coordinator.sharing import Sharing
+from dagcall.coordinator.stored_values import StoredValues
 from dagcall.coordinator.survival import Survival
 from dagcall.coordinator.triggers import Triggers
 from dagcall.coordinator.watcher import watch
@@ -94,6 +95,7 @@ class Coordinator:
         self._run_questions = RunQuestions(journal, self.catalog, self.run)
         self._run_waiter = RunWaiter(self._run_questions)
         self.inputs = Inputs(journal.store, self._clock.now)
+        self.stored = StoredValues()
         self.awaits = Awaits(self._clock, (self._run_waiter, self.inputs))
         self.kept: Kept
         """From `start` on."""
@@ -136,6 +138,7 @@ class Coordinator:
         self._survival = Survival(
             self._settings.durability or self.options.durability, self._settings.on_restart or self.options.on_restart
         )
+        self.stored.begin(self.settings)
         # Taken out at once: what is left is shown to others.
         cipher = Cipher(str(self.settings.pop("fernet_key", "")))
         self.kept = keep(self._journal.store, cipher, self._clock.now, self._look_again, self.assets.id_of)
@@ -193,7 +196,7 @@ class Coordinator:
             await self._notices.resume()
         self._tasks.append(asyncio.create_task(self._asset_runs.serve(), name="dagcall-asset-runs"))
         if (keep := self.options.keep_runs) is not None:
-            forgetting = forget_old_runs(self._journal, keep, self._clock.now, lambda key: self._recent.pop(key, None))
+            forgetting = forget_old_runs(self._journal, self.stored, keep, self._clock.now, self._recent)
             self._tasks.append(asyncio.create_task(forgetting, name="dagcall-retention"))
 
     async def drain(self, limit: float) -> None:

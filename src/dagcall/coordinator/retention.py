@@ -1,14 +1,17 @@
 """How long ended runs are kept: `[dagcall] keep_runs`, in seconds. Without it they are kept for ever.
 
-A run is forgotten whole: its records, its values, what its tasks asked of people, and its idempotency key, which may then begin another run. Runs that
-have not ended are never touched. Task logs stay: they are Airflow's.
+A run is forgotten whole: its records, its values, stored ones too, what its tasks asked of people, and its idempotency
+key, which may then begin another run. Runs that have not ended are never touched. Task logs stay: they are Airflow's.
+So does what references name outside of dagcall's own store: it is its author's.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 
 from dagcall.coordinator.inputs import forgetting
+from dagcall.coordinator.run import Run
+from dagcall.coordinator.stored_values import StoredValues
 from dagcall.errors import DagcallError
 from dagcall.journal.base import HeadQuery, Journal, TimeRange
 from dagcall.model.ids import RunKey
@@ -23,25 +26,32 @@ _LONGEST_PAUSE = 60.0
 
 
 async def forget_old_runs(
-    journal: Journal, seconds: float, now: Callable[[], float], forgotten: Callable[[RunKey], object]
+    journal: Journal,
+    stored: StoredValues,
+    seconds: float,
+    now: Callable[[], float],
+    recent: MutableMapping[RunKey, Run],
 ) -> None:
-    """Go on until cancelled. `forgotten` is told of each run."""
+    """Go on until cancelled."""
     while True:
         found = 0
         try:
-            found = await forget_once(journal, now() - seconds, forgotten)
+            found = await forget_once(journal, stored, now() - seconds, recent)
         except DagcallError as error:
             log.warning("runs that are no longer kept could not be forgotten: %s", error)
         if found < _PAGE:
             await asyncio.sleep(min(_LONGEST_PAUSE, seconds / 10))
 
 
-async def forget_once(journal: Journal, before: float, forgotten: Callable[[RunKey], object]) -> int:
-    """Forget some of the runs that ended before a time; how many it were."""
+async def forget_once(
+    journal: Journal, stored: StoredValues, before: float, recent: MutableMapping[RunKey, Run]
+) -> int:
+    """Forget some of the runs that ended before a time, also where they are in memory; how many it were."""
     query = HeadQuery(states=_ENDED, end_date=TimeRange(lt=before), order_by=("end_date",), limit=_PAGE)
     heads, _ = await journal.list_heads(query)
     for head in heads:
+        await stored.forget(head.key)  # before what names them: nobody would find them afterwards
         await journal.store.write(forgetting(head.key))
         await journal.delete(head.key)
-        forgotten(head.key)
+        recent.pop(head.key, None)
     return len(heads)

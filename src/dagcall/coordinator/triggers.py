@@ -92,6 +92,7 @@ class Watched:
             xcoms=tuple(XComItem(key, value) for key, value in frame.xcoms),
             end=None if frame.end is None else EndKind(frame.end),
             plain=frame.plain,
+            references=frame.references,
         )
 
     def lost(self, kind: str, reason: str) -> None:

@@ -144,7 +144,8 @@ class Board:
             return
         self._last_attempt += 1
         ti.retry_due = None
-        ti.start_date, ti.end_date, ti.error, ti.reject, ti.plain = self.now, None, None, None, None
+        ti.start_date, ti.end_date, ti.error, ti.reject = self.now, None, None, None
+        ti.plain, ti.references = None, ()
         self._suspend(ti, self._last_attempt, EndKind.DEFERRED, waits_for)
 
     def _open_attempt(self, ti: TaskInstance) -> None:

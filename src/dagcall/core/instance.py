@@ -12,6 +12,7 @@ from dagcall.model.commands import Await
 from dagcall.model.events import ErrorInfo, RejectInfo, Resumed
 from dagcall.model.ids import UNMAPPED, TaskKey
 from dagcall.model.plan import TaskPlan
+from dagcall.model.references import Reference
 from dagcall.model.states import TaskState
 
 
@@ -42,6 +43,7 @@ class TaskInstance:
         "pid",
         "plain",
         "queued_at",
+        "references",
         "reject",
         "rendered_fields",
         "rendered_map_index",
@@ -85,6 +87,8 @@ class TaskInstance:
         self.reject: RejectInfo | None = None
         self.plain: bytes | None = None
         """The return value as plain JSON, where the worker sent it."""
+        self.references: tuple[Reference, ...] = ()
+        """What `plain` refers to."""
         self.rendered_map_index: str | None = None
         self.rendered_fields = b""
         self.has_emitted = False

@@ -231,7 +231,7 @@ class RunMachine:
         if ti is None or ti.epoch is not None:
             return False
         ti.epoch, ti.hostname, ti.pid = event.epoch, event.hostname, event.pid
-        ti.end_date, ti.error, ti.reject, ti.plain = None, None, None, None
+        ti.end_date, ti.error, ti.reject, ti.plain, ti.references = None, None, None, None, ()
         if not suspension.goes_on(ti):
             ti.start_date = self._board.now
             if ti.try_number > 1 or ti.reschedules:
@@ -261,7 +261,7 @@ class RunMachine:
                 return False
         elif ti.epoch != event.epoch:
             return False
-        ti.error, ti.reject, ti.plain = event.error, event.reject, event.plain
+        ti.error, ti.reject, ti.plain, ti.references = event.error, event.reject, event.plain, event.references
         ti.rendered_map_index, ti.rendered_fields = event.rendered_map_index, event.rendered_fields
         for item in event.xcoms:
             self.xcoms.put(ti.task.task_id, ti.map_index, item)
@@ -326,7 +326,7 @@ class RunMachine:
         if end is EndKind.FAILED:
             ti.error = ErrorInfo("TaskFailedEvent", "the trigger ended the task as failed")
         if state is not TaskState.UP_FOR_RETRY:
-            ti.plain = event.plain
+            ti.plain, ti.references = event.plain, event.references
             for item in event.xcoms:
                 self.xcoms.put(ti.task.task_id, ti.map_index, item)
         self._board.change(ti, state)

@@ -16,13 +16,13 @@ def _one_member(name: str, description: str, properties: JsonSchema) -> JsonSche
 REFERENCE: Final = _one_member(
     "reference",
     "A result that is too large for an answer, or that its author gives by reference: `href` streams its bytes, of "
-    "which `size` and `sha256` are.",
+    "which `size` and `sha256` are; these three are null where there was nothing under the URI.",
     {
         "uri": {**_TEXT, "description": "Where the object store has it."},
-        "href": {**_TEXT, "description": "Path on this server; `Range` is supported."},
+        "href": {"type": ["string", "null"], "description": "Path on this server; `Range` is supported."},
         "media_type": _TEXT,
-        "size": {"type": "integer", "minimum": 0},
-        "sha256": {**_TEXT, "pattern": "^[0-9a-f]{64}$"},
+        "size": {"type": ["integer", "null"], "minimum": 0},
+        "sha256": {"type": ["string", "null"], "pattern": "^[0-9a-f]{64}$"},
     },
 )
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from dagcall.model.assets import Outlets
 from dagcall.model.ids import UNMAPPED
+from dagcall.model.references import Reference
 
 
 class EndKind(StrEnum):
@@ -160,6 +161,8 @@ class AttemptEnded:
     """Set exactly when `kind` is one of the three that suspend the try."""
     outlets: Outlets | None = None
     """Of a task with outlets that succeeded."""
+    references: tuple[Reference, ...] = ()
+    """What `plain` refers to."""
 
 
 class ResumeHow(StrEnum):
@@ -194,7 +197,8 @@ class Resumed:
     end: EndKind | None = None
     """Set exactly when it ended."""
     plain: bytes | None = None
-    """As in `AttemptEnded`."""
+    """As in `AttemptEnded`; so are `references`."""
+    references: tuple[Reference, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dagcall.coordinator.api import CallRequest, RunView
-from dagcall.errors import BadRequest, NotSupported, Problem, ShuttingDown
+from dagcall.errors import BadRequest, Problem, ShuttingDown
 from dagcall.model.ids import RunKey
 from dagcall.model.survival import DURABILITIES
 from dagcall.server.accept import JSON, NDJSON, SSE, negotiate
@@ -117,12 +117,6 @@ async def cancel(context: Context, request: Request, caller: Caller) -> Response
     if not had_ended:
         view = await context.coordinator.cancel(view.key, caller.name or "caller", "")
     return accepted(view, run_headers(view, "wait=0", with_state=True), 200 if had_ended else 202)
-
-
-async def value(context: Context, request: Request, caller: Caller) -> Response:
-    """GET /call/{dag_id}/{run_id}/value[/{task_id}]: results by reference, which do not exist yet."""
-    await context.coordinator.run(_key(request))
-    raise NotSupported("Results by reference are not supported yet: attach to the run to get its value.")
 
 
 def _key(request: Request) -> RunKey:

@@ -129,6 +129,11 @@ _HEADERS: dict[str, tuple[str, JsonSchema]] = {
     "Server-Timing": ("Milliseconds, at least of `queue`, `run` and `total`.", _STRING),
     "Retry-After": ("Seconds.", {"type": "integer", "minimum": 1}),
     "Link": ('Assets that the result tasks have updated: `rel="asset"`.', _STRING),
+    "Accept-Ranges": ("`bytes`.", _STRING),
+    "ETag": ("The SHA-256 of the whole value, in quotes.", _STRING),
+    "Repr-Digest": ("The same, as RFC 9530 writes it.", _STRING),
+    "Content-Disposition": ("`attachment`, with a file name.", _STRING),
+    "Content-Range": ("Which bytes of how many; of several ranges, each part says so.", _STRING),
     "Allow": ("The methods that this path has.", _STRING),
     "WWW-Authenticate": ("`Bearer`.", _STRING),
 }
@@ -194,18 +199,26 @@ def value_answer(value: JsonSchema) -> dict[str, Any]:
     return answer
 
 
+_OF_BYTES = (*_RUN, "Dagcall-Run-State", "Accept-Ranges", "ETag", "Repr-Digest", "Content-Disposition")
+
+
+def _bytes(description: str, media_type: str, *sometimes: str) -> dict[str, Any]:
+    return described(description, {}, (media_type,), _OF_BYTES, sometimes)
+
+
 def _problems(status: int) -> dict[str, Any]:
     """An error of this surface, with the types of problem that have this status."""
     types = [kind().type for slug, kind in PROBLEM_TYPES.items() if kind.status == status and slug not in _NEVER_SENT]
     if status in _AUTHORS_CHOICE:
         types.append(PROBLEM_TYPES["rejected"]().type)
-    sometimes = [*_RUN, "Dagcall-Run-State"] if status in (404, 409, 422, 500, 503, 504) else []
+    sometimes = [*_RUN, "Dagcall-Run-State"] if status in (404, 409, 410, 422, 500, 501, 503, 504) else []
+    sometimes += [*_OF_BYTES, "Content-Range"] if status == 416 else []
     sometimes += {401: ["WWW-Authenticate"], 405: ["Allow"], 429: ["Retry-After"], 503: ["Retry-After"]}.get(status, [])
     schema = {"allOf": [schema_ref("Problem"), {"properties": {"type": {"enum": sorted(set(types))}}}]}
     return described(HTTPStatus(status).phrase, schema, (PROBLEM_JSON,), (), sometimes)
 
 
-PROBLEM_STATUSES = (400, 401, 403, 404, 405, 406, 409, 413, 415, 421, 422, 429, 500, 501, 503, 504)
+PROBLEM_STATUSES = (400, 401, 403, 404, 405, 406, 409, 410, 413, 415, 416, 421, 422, 429, 500, 501, 503, 504)
 
 RESPONSES: dict[str, Any] = {
     "Value": value_answer({}),
@@ -229,6 +242,9 @@ RESPONSES: dict[str, Any] = {
         (JSON,),
         (*_RUN, "Dagcall-Run-State"),
     ),
+    "Bytes": _bytes("The value", "*/*"),
+    "PartOfBytes": _bytes("The range asked for, or several", "*/*", "Content-Range"),
+    "SameBytes": described("The value is the one that the client has", None, (), _OF_BYTES),
     "Events": {
         "description": "The run's events",
         "headers": _headers((*_RUN, "Dagcall-Run-State")),

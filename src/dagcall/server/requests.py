@@ -107,6 +107,15 @@ class Query:
     def many(self, name: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys(self._values.get(name, ())))
 
+    def number(self, name: str) -> int | None:
+        """0, 1, 2, ..."""
+        text = self.one(name)
+        if text is None:
+            return None
+        if not (text.isascii() and text.isdecimal() and len(text) < 10):
+            raise BadRequest(f"Query parameter {name!r} must be a whole number, not {text!r}.")
+        return int(text)
+
     def seconds(self, name: str, *, positive: bool = False) -> float | None:
         text = self.one(name)
         if text is None:

@@ -1,7 +1,9 @@
 """The one table of what this server answers. The documentation is made from it; a policy is asked by it."""
 
+from dataclasses import replace
+
 from dagcall.model.survival import DURABILITIES
-from dagcall.server import calls, contracts, pages
+from dagcall.server import calls, contracts, pages, values
 from dagcall.server.api_v2.routes import AIRFLOW_ROUTES
 from dagcall.server.documented import answer_ref, described, problems, schema_ref
 from dagcall.server.policy import Permission
@@ -36,6 +38,41 @@ _RUN_ANSWERS = {
 }
 _OPENAPI = described("An OpenAPI 3.1 document", {"type": "object", "required": ["openapi", "info", "paths"]})
 _CALL_TAG = "Call"
+
+_VALUE_PARAMETERS = (
+    Parameter("map_index", "Of a mapped task: which instance.", {"type": "integer", "minimum": 0}),
+    Parameter("part", "Of a value that has references in it: which.", {"type": "integer", "minimum": 0}),
+    Parameter("Range", "Answer with a part (`bytes=0-99`, `bytes=-100`), or several.", place="header"),
+    Parameter("If-Range", "Answer with the whole unless this is still the entity tag.", place="header"),
+    Parameter("If-None-Match", "Answer 304 if this is still the entity tag.", place="header"),
+)
+
+
+def _value_routes(path: str, summary: str) -> tuple[Route, Route]:
+    """GET, and HEAD: the same without the bytes."""
+    answers = {
+        "200": answer_ref("Bytes"),
+        "206": answer_ref("PartOfBytes"),
+        "304": answer_ref("SameBytes"),
+        **problems(404, 410, 416, 501),
+    }
+    description = (
+        "Of a result given by reference, the bytes that it promises: as large as its `size`, with its `sha256`, which "
+        "is the entity tag too. Of any other, its JSON. The whole, a range of it, or several."
+    )
+    get = Route(
+        "GET",
+        path,
+        Permission.RUN_READ,
+        values.value,
+        summary,
+        _CALL_TAG,
+        description=description,
+        parameters=_VALUE_PARAMETERS,
+        answers=answers,
+    )
+    return get, replace(get, method="HEAD", summary=f"{summary}: the headers")
+
 
 CALL_ROUTES = (
     Route(
@@ -144,24 +181,8 @@ CALL_ROUTES = (
         parameters=(UNTIL, LAST_EVENT_ID),
         answers={"200": answer_ref("Events"), "204": answer_ref("NoValue")} | problems(404, 406),
     ),
-    Route(
-        "GET",
-        "/call/{dag_id}/{run_id}/value",
-        Permission.RUN_READ,
-        calls.value,
-        "A result given by reference (not supported yet)",
-        _CALL_TAG,
-        answers=problems(404, 501),
-    ),
-    Route(
-        "GET",
-        "/call/{dag_id}/{run_id}/value/{task_id}",
-        Permission.RUN_READ,
-        calls.value,
-        "A task's result given by reference (not supported yet)",
-        _CALL_TAG,
-        answers=problems(404, 501),
-    ),
+    *_value_routes("/call/{dag_id}/{run_id}/value", "The bytes of the result"),
+    *_value_routes("/call/{dag_id}/{run_id}/value/{task_id}", "The bytes of a task's result"),
 )
 
 PAGE_ROUTES = (

@@ -24,6 +24,7 @@ from typing import Any, Final
 import msgspec
 
 from dagcall.model.assets import Outlets
+from dagcall.model.references import Reference
 
 PROTOCOL: Final = 1
 MAX_FRAME: Final = 1 << 30
@@ -241,6 +242,7 @@ class Ended(Frame, frozen=True, array_like=True, tag=True):
     rendered_fields: bytes
     suspension: Suspended | None = None
     outlets: Outlets | None = None
+    references: tuple[Reference, ...] = ()
 
 
 class Amended(Frame, frozen=True, array_like=True, tag=True):
@@ -292,6 +294,7 @@ class Fired(Frame, frozen=True, array_like=True, tag=True):
     xcoms: list[tuple[str, bytes]]
     end: str | None
     plain: bytes | None
+    references: tuple[Reference, ...] = ()
 
 
 class Ask(Frame, frozen=True, array_like=True, tag=True):

@@ -1,8 +1,11 @@
 """How long ended runs are kept."""
 
+from typing import Any
+
 import pytest
 
 from dagcall.coordinator.retention import forget_once
+from dagcall.coordinator.stored_values import StoredValues
 from dagcall.journal.base import HeadQuery
 from dagcall.journal.memory import MemoryJournal
 from dagcall.model.events import RunAccepted
@@ -11,6 +14,17 @@ from dagcall.model.records import Batch, JournalRecord, RunHead
 from dagcall.model.states import RunState
 
 pytestmark = pytest.mark.anyio
+
+
+class Stored(StoredValues):
+    """Knows what it was told to forget, and has nothing on disk."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.forgotten: list[str] = []
+
+    async def forget(self, run: RunKey) -> None:
+        self.forgotten.append(run.run_id)
 
 
 async def test_only_runs_that_ended_long_ago_are_forgotten() -> None:
@@ -25,10 +39,12 @@ async def test_only_runs_that_ended_long_ago_are_forgotten() -> None:
         key = RunKey("d", run_id)
         head = RunHead(key, state, "v1", 1.0, 1.0, end_date=end, last_record=1)
         await journal.append(Batch(head, (JournalRecord(1, 1.0, "accepted", {}, RunAccepted(*key, "v1")),)))
-    forgotten: list[str] = []
-    assert await forget_once(journal, 50.0, lambda key: forgotten.append(key.run_id)) == 2
-    assert forgotten == ["older", "old"]
+    stored = Stored()
+    recent: dict[RunKey, Any] = {RunKey("d", "old"): None, RunKey("d", "new"): None}
+    assert await forget_once(journal, stored, 50.0, recent) == 2
+    assert stored.forgotten == ["older", "old"]
+    assert list(recent) == [RunKey("d", "new")]
     heads, _ = await journal.list_heads(HeadQuery())
     assert [head.key.run_id for head in heads] == ["new", "running"]
-    assert await forget_once(journal, 50.0, lambda key: None) == 0
+    assert await forget_once(journal, stored, 50.0, recent) == 0
     await journal.close()

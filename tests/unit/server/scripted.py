@@ -16,6 +16,7 @@ from dagcall.coordinator.inputs import Inputs
 from dagcall.coordinator.kept import keep
 from dagcall.coordinator.limits import Limits
 from dagcall.coordinator.pools import Pools
+from dagcall.coordinator.stored_values import StoredValues
 from dagcall.core.machine import RunMachine
 from dagcall.error_details import UnsupportedFeature
 from dagcall.errors import DagBroken, DagNotFound, DagUnsupported, Loading, Problem, RunNotFound
@@ -231,6 +232,7 @@ class ScriptedCoordinator:
         self.pools = Pools(self.journal.store, Limits(), list, self.tick)
         self.assets = Assets(self.journal, StoppedClock(), lambda: None)
         self.inputs = Inputs(self.journal.store, self.tick)
+        self.stored = StoredValues()
         self.work: dict[str, Work] = {}
         self.refusal: Problem | None = None
         self.shared: Shared = None

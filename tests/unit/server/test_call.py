@@ -357,9 +357,17 @@ async def test_a_key_goes_to_the_coordinator(http: httpx.AsyncClient, coordinato
     assert (await http.post("/call/simple", headers={"Idempotency-Key": "k" * 256})).status_code == 400
 
 
-async def test_what_comes_later_is_refused_not_ignored(http: httpx.AsyncClient) -> None:
-    await http.post("/call/simple?run_id=r")
-    assert (await http.get("/call/simple/r/value")).status_code == 501
+async def test_a_value_that_is_in_the_answer_has_an_address_too(http: httpx.AsyncClient) -> None:
+    answer = await http.post("/call/simple?run_id=r")
+    for path in ("/call/simple/r/value", "/call/simple/r/value/make"):
+        value = await http.get(path)
+        assert (value.status_code, value.content) == (200, answer.content)
+        assert value.headers["content-type"] == "application/json"
+    problem = await http.get("/call/simple/r/value/after")
+    assert (problem.status_code, problem.json()["run_id"]) == (404, "r")
+    assert problem.headers["dagcall-run-id"] == "r"
+    assert (await http.get("/call/simple/r/value?part=1")).status_code == 404
+    assert (await http.get("/call/simple/r/value?part=x")).status_code == 400
     assert (await http.get("/call/simple/other/value/make")).status_code == 404
 
 

@@ -10,14 +10,17 @@ from airflow.sdk.exceptions import ErrorType
 from airflow.sdk.execution_time import comms as sdk
 from airflow.sdk.serde import deserialize
 
+from dagcall.airflow_bridge import storage
 from dagcall.airflow_bridge.conversation import Conversation, Handler, refuse
-from dagcall.airflow_bridge.plain import to_plain_json
 from dagcall.airflow_bridge.settings import max_map_length
 from dagcall.model.plan import RETURN_VALUE
+from dagcall.model.references import STORED_XCOM
 from dagcall.workers.frames import Pushed, Shipped
 
+LARGEST_SENT = 1 << 20
+"""Bytes of a value that travels in messages. A larger one is stored, and its readers are sent where."""
+
 _pack = msgspec.msgpack.Encoder().encode
-_unpack = msgspec.msgpack.Decoder().decode
 
 
 class ElementOfList(Sequence[Any]):
@@ -93,7 +96,7 @@ def _sequence_slice(talk: Conversation, msg: sdk.GetXComSequenceSlice) -> Any:
 
 def _set(talk: Conversation, msg: sdk.SetXCom) -> None:
     start = talk.start
-    value = _pack(msg.value)
+    packed = _pack(msg.value)
     _forget(talk, msg)
     if msg.mapped_length is not None and msg.mapped_length > max_map_length():
         # As the execution API says it (airflow/api_fastapi/execution_api/routes/xcoms.py).
@@ -101,13 +104,14 @@ def _set(talk: Conversation, msg: sdk.SetXCom) -> None:
             "pushed value is too large to map as a downstream's dependency: "
             f"{msg.mapped_length} elements, [core] max_map_length is {max_map_length()}"
         )
+    value = sendable(packed, msg.dag_id, msg.run_id, msg.task_id)
     if not _is_own(talk, msg):
         talk.ask("set_xcom", msg.dag_id, msg.run_id, msg.task_id, _index(msg), msg.key, value, msg.mapped_length)
     elif talk.has_ended or msg.key == RETURN_VALUE or talk.returned:
         # The task's code has ended: nobody sees it sooner by a frame of its own.
         talk.outgoing.xcoms.append((msg.key, value, msg.mapped_length))
         if msg.key == RETURN_VALUE and start.want_plain:
-            talk.outgoing.plain = to_plain_json(msg.value, value, talk.returned)
+            talk.outgoing.plain = talk.result.as_json(msg.value, packed, talk.returned)
     else:
         talk.channel.send(Pushed(start.attempt, start.epoch, msg.key, value))
         if msg.key == XCOM_SKIPMIXIN_KEY and start.map_index >= 0 and talk.downstream is not None:
@@ -171,11 +175,28 @@ def _xcom(key: str, value: Any) -> sdk.XComResult:
     return sdk.XComResult.model_construct(key=key, value=value)
 
 
+def sendable(packed: bytes, dag_id: str, run_id: str, task_id: str) -> bytes:
+    """The value itself, or what stands for it in messages and in the journal when it is too large for them."""
+    if len(packed) <= LARGEST_SENT:
+        return packed
+    uri = storage.store_xcom(dag_id, run_id, task_id, packed)
+    return _pack(msgspec.msgpack.Ext(STORED_XCOM, uri.encode()))
+
+
+def _stored(code: int, data: memoryview) -> Any:
+    assert code == STORED_XCOM, code
+    return _unpack(storage.read(bytes(data).decode()))
+
+
+_unpack = msgspec.msgpack.Decoder(ext_hook=_stored).decode
+
+
 def keep_returned_value() -> None:
     """Let `SetXCom` see the object itself: the form that Airflow gives it for other tasks is poorer.
 
     It turns a Decimal into a float, cannot be read back where the value's class is not on Airflow's list of allowed
-    classes, and is a reference where a custom backend keeps the value.
+    classes, and is a reference where a custom backend keeps the value. Bytes, files and some frames have no such form
+    at all: of a result task, what other tasks get is where they are.
     """
     from airflow.sdk.execution_time import task_runner
 
@@ -186,6 +207,13 @@ def keep_returned_value() -> None:
         comms.returned = [result]
         try:
             stock(result, ti, log)
+        except Exception:
+            is_result = comms.start.want_plain or getattr(ti.task, "returns_dag_result", False)
+            path = comms.result.keep(result) if is_result else None
+            if path is None:
+                raise
+            comms.returned = [path]
+            stock(path, ti, log)
         finally:
             comms.returned = []
 
