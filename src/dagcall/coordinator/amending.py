@@ -23,11 +23,14 @@ class Amending:
         find: Callable[[RunKey], Awaitable[Run]],
         journal: Journal,
         clock: Clock,
+        recorded: Callable[[Run, BaseException | None], None] = lambda run, error: None,
     ) -> None:
+        """`recorded` is told of an ended run that was written to, or with an error that could not be."""
         self._drivers = drivers
         self._find = find
         self._journal = journal
         self._clock = clock
+        self._recorded = recorded
 
     async def amend(self, key: RunKey, event: XComChanged | AttemptAmended) -> None:
         """Raises RunNotFound, JournalError."""
@@ -45,8 +48,10 @@ class Amending:
         batch = run.recorder.batch(records, now)
 
         def committed(appended: "asyncio.Future[None]") -> None:
-            if not appended.cancelled() and appended.exception() is None:
+            error = asyncio.CancelledError() if appended.cancelled() else appended.exception()
+            if error is None:
                 run.publish(batch.records, batch.head)
+            self._recorded(run, error)
 
         appended = self._journal.append(batch, run.machine.accepted.durability)
         appended.add_done_callback(committed)

@@ -105,6 +105,11 @@ class RunView(Protocol):
         ...
 
     @property
+    def was_given_up(self) -> bool:
+        """Nothing more comes here: the server stops, or the journal has failed. Ask the coordinator for the run again."""
+        ...
+
+    @property
     def timing(self) -> Timing: ...
 
     @property

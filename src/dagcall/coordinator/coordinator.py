@@ -33,6 +33,7 @@ from dagcall.coordinator.nested import NestedRuns
 from dagcall.coordinator.notices import LIMIT, Notices, Users
 from dagcall.coordinator.pools import Pools
 from dagcall.coordinator.recovery import rebuild
+from dagcall.coordinator.retaking import Retaking
 from dagcall.coordinator.retention import forget_old_runs
 from dagcall.coordinator.run import Run
 from dagcall.coordinator.run_questions import RunQuestions
@@ -108,12 +109,13 @@ class Coordinator:
             journal,
             workers,
             self._clock,
-            Users(self.run, self._code_for, self._codes.use, self._codes.unuse),
+            Users(self.run, self._code_for, self._codes.use, self._codes.unuse, self._recorded),
         )
         self._recent: OrderedDict[RunKey, Run] = OrderedDict()
         self._sharing = Sharing(journal, self.run, self._clock.now)
         self._known_plans: set[tuple[str, str]] = set()
         self._around: Surroundings | None = None
+        self._retaking = Retaking(journal, self._take_up)
         self._stopping = False
         self._closed = False
         self._stop_watching = asyncio.Event()
@@ -146,7 +148,7 @@ class Coordinator:
         await self.pools.load(self.settings)
         self._screening.allow_run_ids(self.settings.get("allowed_run_id_pattern"))
         nested = NestedRuns(self.catalog, self.call, self.run, self._clock)
-        amending = Amending(self._drivers, self.run, self._journal, self._clock)
+        amending = Amending(self._drivers, self.run, self._journal, self._clock, self._recorded)
         xcom_questions = XComQuestions(amending, self.run, self._journal)
         answers = Answers(self.kept, self.assets, self._run_questions, xcom_questions, nested, self.inputs, self.run)
         self.awaits.add(Triggers(self._workers, epoch, answers.answer))
@@ -223,6 +225,7 @@ class Coordinator:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._retaking.stop()
         await self._notices.stop()
         for driver in list(self._drivers.values()):
             driver.stop(ShuttingDown(dag_id=driver.run.key.dag_id, run_id=driver.run.key.run_id))
@@ -285,10 +288,16 @@ class Coordinator:
             raise RunNotFound(dag_id=key.dag_id, run_id=key.run_id)
         if run.head.state.is_final:
             self._keep(run)
-        elif self._settings.resume and not self._resumed.is_set():
-            await self._resumed.wait()  # for its driver: without one nobody would hear of its end
+        elif await self._is_driven(key):
             return await self.run(key)
         return run
+
+    async def _is_driven(self, key: RunKey) -> bool:
+        """Of an unfinished run: whether somebody drives it, or was about to. Without that nobody would hear of its end."""
+        if self._settings.resume and not self._resumed.is_set():
+            await self._resumed.wait()
+            return True
+        return key in self._drivers or await self._retaking.settled(key)
 
     async def list_runs(self, query: HeadQuery) -> tuple[list[RunHead], int]:
         return await self._journal.list_heads(query)
@@ -393,6 +402,7 @@ class Coordinator:
                     resumed.append(await self._take_up(head))
                 except JournalError as error:  # one run that is damaged must not keep the others waiting
                     log.error("run %s cannot be gone on with: %s", head.key, error)
+                    self._retaking.begin(head.key, error)
         for driver in resumed:
             driver.resume(fail=self._survival.on_restart_of(driver.run.plan) == "fail")
 
@@ -414,6 +424,15 @@ class Coordinator:
         for awaited in run.machine.pending_awaits():  # before anybody enters
             self._limits.suspend(run.plan, run.key, awaited, awaited.kind)
         return driver
+
+    def _recorded(self, run: Run, error: BaseException | None) -> None:
+        """Something beside its driver has written to a run; with `error` it could not, and what is known of the run here
+        may be more than is kept."""
+        driver = self._drivers.get(run.key)
+        if driver is not None and error is not None:
+            driver.fail(error)
+        if error is not None or self._recent.get(run.key) is not run:
+            self._recent.pop(run.key, None)
 
     async def _code_for(self, run: Run) -> Code:
         """The code a resumed run goes on with: only the version that it began with."""
@@ -448,6 +467,8 @@ class Coordinator:
         self._asset_runs.wake()
         if not self._drivers:
             self._idle.set()
+        if driver.failure is not None:
+            self._retaking.begin(run.key, driver.failure)
 
     def _keep(self, run: Run) -> None:
         self._recent[run.key] = run

@@ -113,6 +113,8 @@ class Driver:
         self._asset_changes: list[AssetChanges] = []
         """Of the batch in the making."""
         self._stopped = False
+        self.failure: BaseException | None = None
+        """Why the journal did not keep it."""
         self._chunks = Chunks()
         self._chunk_pause: asyncio.TimerHandle | None = None
         self._held: list[Attempt] | None = [] if held else None
@@ -160,8 +162,8 @@ class Driver:
         self._events.append(event)
         return self._process() if self._accepted and not self._stepping else None
 
-    def resume(self, *, fail: bool = False) -> None:
-        """After a replay: end attempts that were open at the crash, ask for those that had not begun, set timers, wait
+    def resume(self, *, fail: bool = False, why: str = "the server was restarted while the task ran") -> None:
+        """After a replay: end attempts that were open then, `why`, ask for those that had not begun, set timers, wait
         for what was waited for. A time that has passed meanwhile passes first: a run that is past its deadline is that,
         whatever became of its attempts. With `fail` all but teardowns is ended before anything else."""
         machine = self.run.machine
@@ -181,7 +183,7 @@ class Driver:
             if attempt not in still_open:
                 continue
             if started:
-                error = ErrorInfo("WorkerLost", "the server was restarted while the task ran")
+                error = ErrorInfo("WorkerLost", why)
                 self._lost[attempt] = key
                 self.feed(AttemptEnded(attempt, epoch or 0, EndKind.LOST, error=error))
             else:
@@ -196,11 +198,20 @@ class Driver:
         self._let_go("the server stops")
         self.run.give_up(error)
 
+    def fail(self, error: BaseException) -> None:
+        """The journal did not keep what this run's machine knows: stop driving."""
+        was_stopped, self.failure = self._stopped, error
+        self.stop(Unavailable(f"the journal could not keep the run: {error}", dag_id=self.run.key.dag_id))
+        if not was_stopped:
+            self._around.on_ended(self.run, self)
+
     def attempt_leased(self, attempt: Attempt) -> None:
         assert attempt.lease is not None
         self.feed(AttemptStarted(attempt.command.attempt, self.epoch, self._around.hostname, attempt.lease.pid))
 
     def attempt_ended(self, attempt: Attempt, event: AttemptEnded) -> None:
+        if self._attempts.get(attempt.command.attempt) is not attempt:
+            return  # it was given up before: nobody waits for its end
         self._forget(attempt.command.attempt)
         if event.kind is EndKind.LOST or (event.kind is EndKind.RETRY and self.run.machine.accepted.deadline):
             self._lost[event.attempt] = TaskKey(attempt.command.task_id, attempt.command.map_index)
@@ -209,10 +220,10 @@ class Driver:
         self.feed(event)
 
     def attempt_amended(self, event: AttemptAmended) -> None:
-        if self._stopped:
-            self._around.amend_ended(self.run, event)
-        else:
+        if not self._stopped:
             self.amend(event)
+        elif self.failure is None:
+            self._around.amend_ended(self.run, event)
 
     def attempt_admitted(self, attempt: Attempt) -> None:
         if self._attempts.get(attempt.command.attempt) is attempt:
@@ -310,15 +321,18 @@ class Driver:
     def _committed(
         self, batch: Batch, acts: list[Command | Attempt | Notice], appended: "asyncio.Future[None]"
     ) -> None:
-        if appended.cancelled() or appended.exception() is not None:
-            error = None if appended.cancelled() else appended.exception()
-            self.stop(Unavailable(f"the journal could not keep the run: {error}", dag_id=self.run.key.dag_id))
-            self._around.on_ended(self.run, self)
+        error = asyncio.CancelledError() if appended.cancelled() else appended.exception()
+        if self.failure is not None:
+            return  # one before it was not kept: what became of this one is found when the run is taken up again
+        if error is not None:
+            self.fail(error)
             return
         self.run.publish(batch.records, batch.head)
         if batch.assets is not None:
             self._around.assets.durable(batch.assets)
         self._around.on_published(self.run)
+        if self._stopped:  # its leases are others' by now
+            return
         for act in acts:
             match act:
                 case Attempt():
@@ -456,3 +470,4 @@ class Driver:
         for attempt in list(self._attempts.values()):
             self._around.limits.leave(attempt)
             self._drop(attempt, reason)
+        self._attempts.clear()

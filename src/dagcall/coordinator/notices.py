@@ -47,12 +47,14 @@ class Stored(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Users:
-    """What a notice needs of its surroundings. `use` and `unuse` keep a version of a file from being given up."""
+    """What a notice needs of its surroundings. `use` and `unuse` keep a version of a file from being given up;
+    `recorded` is told of a run that was written to, or with an error that could not be."""
 
     find_run: Callable[[RunKey], Awaitable[Run]]
     find_code: Callable[[Run], Awaitable[Code]]
     use: Callable[[Code], None]
     unuse: Callable[[Code], None]
+    recorded: Callable[[Run, BaseException | None], None]
 
 
 class Notices:
@@ -152,11 +154,14 @@ class Notices:
         await self._journal.store.write(Remove(KIND, key))
 
     async def _record(self, run: Run, data: dict[str, Any]) -> None:
+        if run.was_given_up:  # its driver's successor has another view of it, which may hold more
+            run = await self._users.find_run(run.key)
         batch = run.recorder.batch([Record("callback", data)], self._clock.now())
 
         def committed(appended: "asyncio.Future[None]") -> None:
             if not appended.cancelled() and appended.exception() is None:
                 run.publish(batch.records, batch.head)  # at once: before what comes after it is published
+                self._users.recorded(run, None)
 
         appended = self._journal.append(batch)
         appended.add_done_callback(committed)
@@ -164,6 +169,7 @@ class Notices:
             await asyncio.shield(appended)
         except DagcallError as error:
             log.warning("run %s: that a callback ran could not be recorded: %s", run.key, error)
+            self._users.recorded(run, error)
 
     def _frame(self, run: Run, notice: Notice, number: int) -> Notify:
         command = StartAttempt(notice.first_attempt, notice.task_id, notice.map_index, notice.try_number, False)

@@ -41,6 +41,10 @@ class Run:
         self._given_up: DagcallError | None = None
 
     @property
+    def was_given_up(self) -> bool:
+        return self._given_up is not None
+
+    @property
     def timing(self) -> Timing:
         if self.first_start is None:
             return Timing()

@@ -111,9 +111,14 @@ class Sharing:
                 return await asyncio.shield(task)
             except DagcallError:
                 continue
-        task = asyncio.ensure_future(first())
-        self._beginning[identity] = task
-        task.add_done_callback(lambda _: self._beginning.pop(identity, None))
+
+        async def begin() -> Run:
+            try:
+                return await first()
+            finally:  # not in a callback: who came between the end and the callback would look again for ever
+                del self._beginning[identity]
+
+        task = self._beginning[identity] = asyncio.ensure_future(begin())
         return await asyncio.shield(task)  # a caller that leaves now does not take the run from the others
 
     async def _of_key(self, request: CallRequest) -> Run | None:

@@ -97,8 +97,8 @@ class EventStream(Response):
             if not done:
                 beat = b": heartbeat\n\n" if self._is_sse else b"\n"
                 await send({"type": "http.response.body", "body": beat, "more_body": True})
-            elif changed in done and len(view.records) <= sent and self._context.coordinator.is_stopping:
-                return  # woken without news: the server has given up on the run
+            elif view.was_given_up and len(view.records) <= sent:
+                return
 
     def _together(self, records: list[JournalRecord]) -> tuple[list[bytes], bool]:
         """As many of these events as are sent at once, and whether the stream ends with them."""

@@ -323,7 +323,8 @@ class WorkerPool:
             if code.waiting:
                 self._arrange_check(0)
             return
-        if self._must_make_room_for_others(code):
+        # Only once it has done something: two files would take the room from each other for ever.
+        if worker.tasks_run > 0 and self._must_make_room_for_others(code):
             worker.close()
             return
         code.idle.append(worker)

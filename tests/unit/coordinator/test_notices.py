@@ -51,7 +51,7 @@ class Server:
         self.leases: list[HandLease] = []
         self.in_use = 0
         self.has_code = True
-        users = Users(self.find_run, self.find_code, self.use, self.unuse)
+        users = Users(self.find_run, self.find_code, self.use, self.unuse, lambda run, error: None)
         self.notices = Notices(self.journal, self, SystemClock(), users)  # type: ignore[arg-type]
 
     async def start(self, limit: float = 50.0) -> "Server":

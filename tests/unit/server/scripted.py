@@ -79,6 +79,10 @@ class ScriptedRun:
         return self.machine.outcome
 
     @property
+    def was_given_up(self) -> bool:
+        return self.gives_up is not None
+
+    @property
     def head(self) -> RunHead:
         accepted = self.machine.accepted
         assert accepted is not None

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 
 from dagcall.coordinator.api import CallRequest, ImportErrorInfo
 from dagcall.error_details import ParamProblem
-from dagcall.errors import BadRequest, InvalidParams, RunExists
+from dagcall.errors import BadRequest, InvalidParams, RunExists, ShuttingDown
 from dagcall.model.events import RetryDue
 from dagcall.model.ids import RunKey, attempt_uuid
 from dagcall.model.plan import Retry, TaskPlan
@@ -267,6 +267,7 @@ async def test_wait_goes_on_while_the_server_drains(
     await coordinator.call(CallRequest("simple", run_id="given-up"))
     async with Wire(app, "GET", f"{RUNS}/given-up/wait", "interval=3600") as wire:
         await wire.until(b'{"state":"running"}\n')
+        coordinator.runs[RunKey("simple", "given-up")].gives_up = ShuttingDown()
         coordinator.runs[RunKey("simple", "given-up")].notify()
         assert (await wire.all()).splitlines() == [b'{"state":"running"}']
 

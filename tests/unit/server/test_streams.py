@@ -8,6 +8,7 @@ import httpx
 import pytest
 from starlette.types import ASGIApp, Message
 
+from dagcall.errors import ShuttingDown
 from dagcall.model.events import Emitted
 from dagcall.model.ids import RunKey
 from dagcall.model.plan import TaskPlan
@@ -218,7 +219,7 @@ async def test_stream_ends_when_the_server_stops(
     run = await held_run(http, coordinator)
     async with Wire(app, "GET", "/call/simple/r/events", accept="*/*") as wire:
         await wire.until(b'"accepted"')
-        coordinator.is_stopping = True
+        run.gives_up = ShuttingDown()
         run.notify()
         assert lines(await wire.all())[-1]["event"] != "end"
 

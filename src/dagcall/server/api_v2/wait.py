@@ -89,8 +89,8 @@ class WaitStream(Response):
             done, _ = await asyncio.wait((changed, gone), timeout=self._interval, return_when=asyncio.FIRST_COMPLETED)
             if not done:
                 sent = None
-            elif self._context.coordinator.is_stopping and len(self._view.records) == seen:
-                return  # woken without news: the server has given up on the run
+            elif self._view.was_given_up and len(self._view.records) == seen:
+                return
 
     def _document(self) -> tuple[dict[str, Any], bool]:
         """The line that is true now, and whether it is the last."""
