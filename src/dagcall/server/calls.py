@@ -148,13 +148,13 @@ def _position(request: Request, query: Query, media_type: str) -> Position:
     until = query.one("until")
     if until not in (None, "outcome", "end"):
         raise BadRequest(f"Query parameter 'until' must be 'outcome' or 'end', not {until!r}.")
+    last = request.headers.get("last-event-id", "")
+    if last and not (last.isascii() and last.isdecimal() and len(last) < 16):
+        raise BadRequest(f"Last-Event-ID must be the id of an event: a whole number, not {last!r}.")
     if media_type == JSON:
         if until is not None:
             raise BadRequest(f"Query parameter 'until' is for event streams: ask for {NDJSON} or {SSE} in Accept.")
         return Position()
-    last = request.headers.get("last-event-id", "")
-    if last and not (last.isascii() and last.isdecimal() and len(last) < 16):
-        raise BadRequest(f"Last-Event-ID must be the id of an event: a whole number, not {last!r}.")
     return Position(int(last or 0), until == "outcome")
 
 

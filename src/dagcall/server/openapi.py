@@ -17,7 +17,15 @@ from dagcall.server.policy import Permission
 from dagcall.server.route import Parameter, Route
 from dagcall.version import __version__
 
-_STRING = {"type": "string"}
+_STRING = {"type": "string", "minLength": 1}
+_ID = {"type": "integer", "minimum": 1 - 10**15, "maximum": 10**15 - 1}
+_PATH_NUMBERS = {
+    "asset_id": _ID,
+    "asset_alias_id": _ID,
+    "import_error_id": _ID,
+    "map_index": _ID,
+    "try_number": {**_ID, "minimum": 0},
+}
 _OF_DAG = "/call/{dag_id}"
 _TAGS = {
     "Call": "DAGs as functions.",
@@ -35,11 +43,9 @@ def openapi_document(table: Iterable[Route], plans: Iterable[DagPlan] = ()) -> d
     rows = list(table)
     lifted = Lifted("#/components/schemas/")
     paths = _paths(rows)
-    call = next((route for route in rows if route.path == _OF_DAG and route.method == "POST"), None)
     for plan in plans:
-        if call is not None and not plan.refusals:
-            path = _OF_DAG.replace("{dag_id}", quote(plan.dag_id, safe=""))
-            paths[path] = {"post": _call_of(call, plan, lifted)}
+        if not plan.refusals:
+            paths |= _paths_of(plan, [route for route in rows if route.path == _OF_DAG], lifted)
     return _document("dagcall", "Call an Airflow DAG like a function.", rows, paths, lifted)
 
 
@@ -47,16 +53,7 @@ def dag_document(table: Iterable[Route], plan: DagPlan) -> dict[str, Any]:
     """Of one DAG: how it is called, and what can be done with its runs."""
     rows = [route for route in table if route.path == _OF_DAG or route.path.startswith(f"{_OF_DAG}/")]
     lifted = Lifted("#/components/schemas/")
-    paths: dict[str, Any] = {}
-    for path, operations in _paths(rows).items():
-        own = paths[path.replace("{dag_id}", quote(plan.dag_id, safe=""))] = {}
-        for route in rows:
-            if route.openapi_path != path:
-                continue
-            is_call = path == _OF_DAG and route.method == "POST"
-            operation = _call_of(route, plan, lifted) if is_call else operations[route.method.lower()]
-            operation["parameters"] = [one for one in operation["parameters"] if one["name"] != "dag_id"]
-            own[route.method.lower()] = operation
+    paths = _paths_of(plan, rows, lifted)
     title = plan.display_name or plan.dag_id
     document = _document(title, _summary(plan), rows, paths, lifted)
     if plan.doc_md:
@@ -95,6 +92,19 @@ def _paths(rows: Iterable[Route]) -> dict[str, dict[str, Any]]:
     return paths
 
 
+def _paths_of(plan: DagPlan, rows: Iterable[Route], lifted: Lifted) -> dict[str, dict[str, Any]]:
+    """The paths of `rows` with a DAG's id in its place."""
+    paths: dict[str, dict[str, Any]] = {}
+    for route in rows:
+        is_call = route.path == _OF_DAG and route.method == "POST"
+        operation = _call_of(route, plan, lifted) if is_call else _operation(route)
+        operation["parameters"] = [one for one in operation["parameters"] if one["name"] != "dag_id"]
+        operation["operationId"] = f"{operation_id(route)}.{component_name(plan.dag_id)}"
+        path = route.openapi_path.replace("{dag_id}", quote(plan.dag_id, safe=""))
+        paths.setdefault(path, {})[route.method.lower()] = operation
+    return paths
+
+
 def _operation(route: Route) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": operation_id(route),
@@ -102,7 +112,10 @@ def _operation(route: Route) -> dict[str, Any]:
         "tags": [route.tag],
         "x-permission": route.permission.value,
         "parameters": [
-            *({"name": name, "in": "path", "required": True, "schema": _STRING} for name in route.path_parameters),
+            *(
+                {"name": name, "in": "path", "required": True, "schema": _path_schema(name)}
+                for name in route.path_parameters
+            ),
             *(_parameter(one) for one in route.parameters),
         ],
         "responses": _answers(route),
@@ -110,7 +123,7 @@ def _operation(route: Route) -> dict[str, Any]:
     if route.description:
         operation["description"] = route.description
     if route.body is not None:
-        operation["requestBody"] = {"content": {JSON: {"schema": route.body}}}
+        operation["requestBody"] = {"required": route.body_required, "content": {JSON: {"schema": route.body}}}
     return operation
 
 
@@ -119,10 +132,9 @@ def _call_of(route: Route, plan: DagPlan, lifted: Lifted) -> dict[str, Any]:
     operation = _operation(route)
     prefix = f"{component_name(plan.dag_id)}."
     operation |= {
-        "operationId": f"call_{component_name(plan.dag_id)}",
         "summary": _summary(plan),
         "description": f"{route.description} Other tasks' values can be asked for with `result`: see {_OF_DAG}.",
-        "parameters": [one for one in operation["parameters"] if one["name"] not in ("dag_id", "result")],
+        "parameters": [one for one in operation["parameters"] if one["name"] != "result"],
     }
     properties = params_schema(plan)
     body = properties | {
@@ -154,7 +166,9 @@ def operation_id(route: Route) -> str:
 
 
 def _parameter(one: Parameter) -> dict[str, Any]:
-    schema = {"type": "array", "items": one.schema} if one.repeatable else one.schema
+    schema = one.schema
+    if one.repeatable:
+        schema = {"type": "array", "items": schema} | ({} if one.most is None else {"maxItems": one.most})
     return {
         "name": one.name,
         "in": one.place,
@@ -162,6 +176,10 @@ def _parameter(one: Parameter) -> dict[str, Any]:
         "description": one.description,
         "schema": schema,
     }
+
+
+def _path_schema(name: str) -> dict[str, Any]:
+    return _PATH_NUMBERS.get(name, _STRING)
 
 
 def _answers(route: Route) -> dict[str, Any]:

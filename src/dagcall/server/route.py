@@ -28,6 +28,8 @@ class Parameter:
     place: str = "query"
     required: bool = False
     repeatable: bool = False
+    most: int | None = None
+    """How often, at most."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Route:
     needs_dags: bool = True
     parameters: tuple[Parameter, ...] = ()
     body: Schema | None = None
+    body_required: bool = False
     answers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property

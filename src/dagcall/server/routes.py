@@ -7,9 +7,10 @@ from dagcall.server import calls, contracts, pages, values
 from dagcall.server.api_v2.routes import AIRFLOW_ROUTES
 from dagcall.server.documented import answer_ref, described, problems, schema_ref
 from dagcall.server.policy import Permission
+from dagcall.server.requests import LONGEST_TIMEOUT
 from dagcall.server.route import Parameter, Route
 
-_SECONDS = {"type": "number", "minimum": 0}
+_SECONDS = {"type": "number", "minimum": 0, "maximum": LONGEST_TIMEOUT}
 
 WAIT = Parameter("wait", "Seconds to wait for the outcome; goes before `Prefer: wait=S`.", _SECONDS)
 PREFER = Parameter(
@@ -28,7 +29,12 @@ KEY = Parameter(
     {"type": "string", "minLength": 1, "maxLength": 255},
     "header",
 )
-LAST_EVENT_ID = Parameter("Last-Event-ID", "Event streams: go on after this event.", {"type": "integer"}, "header")
+LAST_EVENT_ID = Parameter(
+    "Last-Event-ID",
+    "Event streams: go on after this event.",
+    {"type": "integer", "minimum": 0, "maximum": 10**15 - 1},
+    "header",
+)
 
 _RUN_ANSWERS = {
     "200": answer_ref("Value"),
@@ -92,8 +98,12 @@ CALL_ROUTES = (
             PREFER,
             KEY,
             Parameter("result", "Answer with this task instead of the designated ones.", repeatable=True),
-            Parameter("timeout", "Deadline of the run itself, in seconds.", {"type": "number", "exclusiveMinimum": 0}),
-            Parameter("run_id", "An id of the caller's choice for the run."),
+            Parameter("timeout", "Deadline of the run itself, in seconds.", {**_SECONDS, "exclusiveMinimum": 0}),
+            Parameter(
+                "run_id",
+                "An id of the caller's choice for the run. It must match Airflow's `allowed_run_id_pattern`.",
+                {"type": "string", "minLength": 1, "maxLength": 250},
+            ),
             Parameter(
                 "logical_date",
                 "The run's logical date. Only with one do templates have `ds`, `ts`, `data_interval_start` and the like.",
@@ -114,7 +124,7 @@ CALL_ROUTES = (
             Parameter(
                 "Last-Event-ID",
                 "Event streams, with Idempotency-Key only: go on after this event.",
-                {"type": "integer"},
+                LAST_EVENT_ID.schema,
                 "header",
             ),
         ),

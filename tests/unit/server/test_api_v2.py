@@ -99,7 +99,8 @@ async def test_import_errors(http: httpx.AsyncClient, coordinator: ScriptedCoord
     assert await ids(http, "/api/v2/importErrors?order_by=-id", "import_errors", "import_error_id") == ([8, 7], 2)
     assert await ids(http, "/api/v2/importErrors?filename_pattern=bad", "import_errors", "filename") == (["bad.py"], 1)
     assert (await http.get("/api/v2/importErrors/7")).json()["stack_trace"] == "ImportError: x"
-    assert (await http.get("/api/v2/importErrors/x")).status_code == 404
+    assert (await http.get("/api/v2/importErrors/99")).status_code == 404
+    assert (await http.get("/api/v2/importErrors/x")).status_code == 422
     assert (await http.get("/api/v2/dags/simple")).json()["has_import_errors"] is True
     assert await ids(http, "/api/v2/dags?has_import_errors=true", "dags", "dag_id") == (["simple"], 1)
 
@@ -334,8 +335,10 @@ async def test_task_instances(http: httpx.AsyncClient, coordinator: ScriptedCoor
         "Task instance is mapped, add the map_index value to the URL",
     )
     assert (await http.get(f"{base}/make")).json()["map_index"] == -1
-    for path in ("x", "each/9", "each/x", "make/listMapped", "x/listMapped", "each/-1"):
+    for path in ("x", "each/9", "make/listMapped", "x/listMapped", "each/-1"):
         assert (path, (await http.get(f"{base}/{path}")).status_code) == (path, 404)
+    for index in ("x", "--1", "1" * 5000):
+        assert (await http.get(f"{base}/each/{index}")).status_code == 422
 
 
 async def test_instance_id_is_of_the_latest_attempt(http: httpx.AsyncClient, coordinator: ScriptedCoordinator) -> None:

@@ -1,5 +1,6 @@
 """The OpenAPI documents: valid, whole, and of the DAGs that are served."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from dagcall.errors import NotAuthenticated, problem_from
 from dagcall.model.plan import Refusal, TaskPlan
 from dagcall.server.app import create_app
 from dagcall.server.documented import PROBLEM_STATUSES, RESPONSES
+from dagcall.server.openapi import operation_id
 from dagcall.server.policy import Caller, Permission
 from dagcall.server.route import Route
 from dagcall.server.routes import TABLE
@@ -39,7 +41,8 @@ async def test_the_document_for_all_is_valid_and_has_every_route_and_dag(http: h
     OpenAPIV31SpecValidator(document).validate()
     found = {(method, path) for method, path, _ in operations(document)}
     routes = {(route.method, route.openapi_path) for route in TABLE}
-    assert found - routes == {("POST", f"/call/{dag_id}") for dag_id in ("simple", "two", "none", "mapped")}
+    dags = ("simple", "two", "none", "mapped")
+    assert found - routes == {(method, f"/call/{dag_id}") for dag_id in dags for method in ("GET", "POST")}
     assert routes <= found
 
 
@@ -114,6 +117,24 @@ async def test_before_the_dags_are_loaded_there_are_only_the_routes(
 @pytest.mark.parametrize("route", TABLE, ids=lambda route: f"{route.method} {route.path}")
 def test_every_route_says_what_it_answers(route: Route) -> None:
     assert any(status < "400" for status in route.answers) or "501" in route.answers
+
+
+LISTED = re.compile(r"it knows: ([^.]*)\.|known here: ([^.]*)\.")
+
+
+@pytest.mark.parametrize("route", [one for one in TABLE if one.method == "GET"], ids=operation_id)
+async def test_the_documented_query_parameters_are_those_that_are_read(http: httpx.AsyncClient, route: Route) -> None:
+    numbers = "(id|number|index)"
+    path = re.sub(rf"{{(?:asset_|asset_alias_|import_error_|try_|map_){numbers}}}", "1", route.openapi_path)
+    answer = await http.get(re.sub(r"{\w+}", "simple", path), params={"nonsense": "1"})
+    found = LISTED.search(answer.text)
+    if found is None:  # takes any query, or none, or looks for what the path names first
+        assert not [one for one in route.parameters if one.place == "query"]
+        return
+    known = (found[1] or found[2]).replace("none", "")
+    assert sorted(known.split(", ") if known else []) == sorted(
+        one.name for one in route.parameters if one.place == "query"
+    )
 
 
 @pytest.mark.parametrize("status", PROBLEM_STATUSES)

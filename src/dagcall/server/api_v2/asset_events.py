@@ -10,9 +10,8 @@ from dagcall.journal.assets import AssetEventQuery
 from dagcall.model.assets import AssetEvent, Queued
 from dagcall.model.ids import RunKey
 from dagcall.model.records import RunHead
-from dagcall.server.api_v2.assets import path_id
 from dagcall.server.api_v2.bodies import read_asset_event
-from dagcall.server.api_v2.query import PAGING, AirflowQuery, ranges
+from dagcall.server.api_v2.query import PAGING, AirflowQuery, path_integer, ranges
 from dagcall.server.api_v2.runs import display_name, find_run
 from dagcall.server.context import Context
 from dagcall.server.policy import Caller
@@ -21,7 +20,7 @@ from dagcall.server.times import iso, iso_or_none
 
 JSON = "application/json"
 
-_ORDER = ("source_task_id", "source_dag_id", "source_run_id", "source_map_index", "timestamp")
+SORT_KEYS = ("source_task_id", "source_dag_id", "source_run_id", "source_map_index", "timestamp")
 _QUERY = (
     *PAGING,
     *ranges("timestamp"),
@@ -45,7 +44,7 @@ async def list_events(context: Context, request: Request, caller: Caller) -> Res
             source_run_id=query.one("source_run_id"),
             source_map_index=query.optional_integer("source_map_index", -1),
             timestamp=query.time_range("timestamp"),
-            order_by=query.order_by(_ORDER, ("timestamp",)),
+            order_by=query.order_by(SORT_KEYS, ("timestamp",)),
             limit=query.limit,
             offset=query.offset,
         )
@@ -105,7 +104,7 @@ async def delete_queued(context: Context, request: Request, caller: Caller) -> R
 def _queued(context: Context, request: Request) -> list[Queued]:
     query = AirflowQuery(request, ("before",), context.coordinator.settings)
     before = query.time("before")
-    asset_id = path_id(request, "asset_id") if "asset_id" in request.path_params else None
+    asset_id = path_integer(request, "asset_id") if "asset_id" in request.path_params else None
     entries = context.coordinator.assets.book.queued(request.path_params.get("dag_id"), asset_id)
     return [entry for entry in entries if before is None or entry.created_at < before]
 

@@ -1,7 +1,20 @@
 """Airflow's routes about assets, in the table's form. Fixed paths before those with a free part in the same place."""
 
 from dagcall.server.api_v2 import asset_events, assets
-from dagcall.server.api_v2.rows import INTEGER, PAGE, change, get
+from dagcall.server.api_v2.rows import (
+    BOOLEAN,
+    INTEGER,
+    MAP_INDEX,
+    OPTIONAL_TEXT,
+    OPTIONAL_TIME,
+    TIME,
+    between,
+    change,
+    fields,
+    get,
+    page,
+    pattern,
+)
 from dagcall.server.policy import Permission
 from dagcall.server.route import Parameter, Route, Schema
 
@@ -10,28 +23,28 @@ _ASSETS = "/api/v2/assets"
 _ASSET = _ASSETS + "/{asset_id}"
 _OF_DAG = "/api/v2/dags/{dag_id}/assets"
 
-_NAME = Parameter("name_pattern", "Part of the name; `%` any text, `_` any character, `a|b` either.")
-_NAME_PREFIX = Parameter("name_prefix_pattern", "Beginning of the name.")
-_BEFORE = Parameter("before", "Only what was queued before this time.")
+_NAME = pattern("name_pattern", "name")
+_NAME_PREFIX = Parameter("name_prefix_pattern", "Beginning of the name; `a|b` either.")
+_BEFORE = Parameter("before", "Only what was queued before this time.", TIME)
 
-_EVENT_BODY: Schema = {
-    "type": "object",
-    "required": ["asset_id"],
-    "properties": {
-        "asset_id": INTEGER,
-        "extra": {"type": "object"},
-        "partition_key": {"type": ["string", "null"]},
-    },
-}
-_MATERIALIZE_BODY: Schema = {
-    "type": "object",
-    "properties": {
-        "dag_run_id": {"type": ["string", "null"]},
-        "logical_date": {"type": ["string", "null"], "format": "date-time"},
-        "conf": {"type": ["object", "null"]},
-        "note": {"type": ["string", "null"]},
-    },
-}
+_EVENT_BODY: Schema = fields(
+    "asset_id",
+    asset_id=INTEGER,
+    extra={"type": "object"},
+    partition_key={"type": ["string", "null"], "pattern": "\\S", "maxLength": 250},
+    access_control={"type": ["object", "null"]},
+)
+_MATERIALIZE_BODY: Schema = fields(
+    "",
+    dag_run_id=OPTIONAL_TEXT,
+    logical_date=OPTIONAL_TIME,
+    run_after=OPTIONAL_TIME,
+    conf={"type": ["object", "null"]},
+    note=OPTIONAL_TEXT,
+    data_interval_start={"type": "null"},
+    data_interval_end={"type": "null"},
+    partition_key={"type": "null"},
+)
 
 ASSET_ROUTES: tuple[Route, ...] = (
     get(
@@ -40,15 +53,24 @@ ASSET_ROUTES: tuple[Route, ...] = (
         assets.list_assets,
         "Assets",
         _TAG,
-        *PAGE,
+        *page(assets.SORT_KEYS),
         _NAME,
         _NAME_PREFIX,
-        Parameter("uri_pattern", "Part of the URI."),
-        Parameter("uri_prefix_pattern", "Beginning of the URI."),
+        pattern("uri_pattern", "URI"),
+        Parameter("uri_prefix_pattern", "Beginning of the URI; `a|b` either."),
         Parameter("dag_ids", "Only those that these DAGs name; or with commas.", repeatable=True),
-        Parameter("only_active", "Leave out those that no DAG names any more.", {"type": "boolean"}),
+        Parameter("only_active", "Leave out those that no DAG names any more.", BOOLEAN),
     ),
-    get(_ASSETS + "/aliases", Permission.ASSET_READ, assets.list_aliases, "Aliases", _TAG, *PAGE, _NAME, _NAME_PREFIX),
+    get(
+        _ASSETS + "/aliases",
+        Permission.ASSET_READ,
+        assets.list_aliases,
+        "Aliases",
+        _TAG,
+        *page(assets.ALIAS_SORT_KEYS),
+        _NAME,
+        _NAME_PREFIX,
+    ),
     get(_ASSETS + "/aliases/{asset_alias_id}", Permission.ASSET_READ, assets.get_alias, "One alias", _TAG),
     get(
         _ASSETS + "/events",
@@ -56,15 +78,15 @@ ASSET_ROUTES: tuple[Route, ...] = (
         asset_events.list_events,
         "Events of assets",
         _TAG,
-        *PAGE,
-        Parameter("asset_id", "Only of this asset.", INTEGER),
+        *page(asset_events.SORT_KEYS),
+        Parameter("asset_id", "Only of this asset.", {**INTEGER, "minimum": 0, "maximum": 10**15 - 1}),
         Parameter("source_dag_id", "Only those that this DAG made."),
         Parameter("source_task_id", "Only those that this task made."),
         Parameter("source_run_id", "Only those that this run made."),
-        Parameter("source_map_index", "Only those that instances with this map index made.", INTEGER),
+        Parameter("source_map_index", "Only those that instances with this map index made.", MAP_INDEX.schema),
         _NAME,
         _NAME_PREFIX,
-        Parameter("timestamp_gte", "Bounds of the time; also `_gt`, `_lte`, `_lt`."),
+        *between("timestamp"),
     ),
     change(
         "POST",
@@ -83,6 +105,7 @@ ASSET_ROUTES: tuple[Route, ...] = (
         "Start the DAG that updates an asset",
         _TAG,
         _MATERIALIZE_BODY,
+        body_required=False,
     ),
     get(
         _ASSET + "/queuedEvents",
@@ -100,6 +123,8 @@ ASSET_ROUTES: tuple[Route, ...] = (
         "Forget what is queued for an asset",
         _TAG,
         None,
+        _BEFORE,
+        status=204,
     ),
     get(_ASSET, Permission.ASSET_READ, assets.get_asset, "One asset", _TAG),
     get(
@@ -118,6 +143,8 @@ ASSET_ROUTES: tuple[Route, ...] = (
         "Forget what is queued for a DAG",
         _TAG,
         None,
+        _BEFORE,
+        status=204,
     ),
     get(
         _OF_DAG + "/{asset_id}/queuedEvents",
@@ -135,6 +162,8 @@ ASSET_ROUTES: tuple[Route, ...] = (
         "Forget that an asset is queued for a DAG",
         _TAG,
         None,
+        _BEFORE,
+        status=204,
     ),
     get(
         "/api/v2/dags/{dag_id}/dagRuns/{dag_run_id}/upstreamAssetEvents",

@@ -15,7 +15,7 @@ from dagcall.journal.assets import AssetEventQuery
 from dagcall.model.assets import Alias, Asset, AssetRole
 from dagcall.server.api_v2.bodies import SOON, read_materialize
 from dagcall.server.api_v2.dag_runs import one_run
-from dagcall.server.api_v2.query import PAGING, AirflowQuery, invalid
+from dagcall.server.api_v2.query import PAGING, AirflowQuery, path_integer
 from dagcall.server.context import Context
 from dagcall.server.policy import Caller
 from dagcall.server.problems import AirflowError, encode
@@ -26,14 +26,14 @@ JSON = "application/json"
 _MATERIALIZATION = "asset_materialization"
 
 _QUERY = (*PAGING, "name_pattern", "name_prefix_pattern", "uri_pattern", "uri_prefix_pattern", "dag_ids", "only_active")
-_KEYS: dict[str, Callable[[Asset], Any]] = {
+SORT_KEYS: dict[str, Callable[[Asset], Any]] = {
     "id": lambda asset: asset.id,
     "name": lambda asset: asset.name,
     "uri": lambda asset: asset.uri,
     "created_at": lambda asset: asset.created_at,
     "updated_at": lambda asset: asset.updated_at,
 }
-_ALIAS_KEYS: dict[str, Callable[[Alias], Any]] = {"id": lambda alias: alias.id, "name": lambda alias: alias.name}
+ALIAS_SORT_KEYS: dict[str, Callable[[Alias], Any]] = {"id": lambda alias: alias.id, "name": lambda alias: alias.name}
 
 
 async def list_assets(context: Context, request: Request, caller: Caller) -> Response:
@@ -59,13 +59,13 @@ async def list_assets(context: Context, request: Request, caller: Caller) -> Res
         and by_uri(asset.uri)
         and by_uri_prefix(asset.uri)
     ]
-    page, total = query.page(found, _KEYS, ("id",))
+    page, total = query.page(found, SORT_KEYS, ("id",))
     document = {"assets": [await _document(context, asset) for asset in page], "total_entries": total}
     return Response(encode(document), media_type=JSON)
 
 
 async def get_asset(context: Context, request: Request, caller: Caller) -> Response:
-    asset_id = path_id(request, "asset_id")
+    asset_id = path_integer(request, "asset_id")
     asset = context.coordinator.assets.book.assets.get(asset_id)
     if asset is None:
         raise AirflowError(404, f"The Asset with ID: `{asset_id}` was not found")
@@ -80,13 +80,13 @@ async def list_aliases(context: Context, request: Request, caller: Caller) -> Re
         for alias in context.coordinator.assets.book.aliases.values()
         if matches(alias.name) and begins(alias.name)
     ]
-    page, total = query.page(found, _ALIAS_KEYS, ("id",))
+    page, total = query.page(found, ALIAS_SORT_KEYS, ("id",))
     document = {"asset_aliases": [_alias(alias) for alias in page], "total_entries": total}
     return Response(encode(document), media_type=JSON)
 
 
 async def get_alias(context: Context, request: Request, caller: Caller) -> Response:
-    alias_id = path_id(request, "asset_alias_id")
+    alias_id = path_integer(request, "asset_alias_id")
     for alias in context.coordinator.assets.book.aliases.values():
         if alias.id == alias_id:
             return Response(encode(_alias(alias)), media_type=JSON)
@@ -95,7 +95,7 @@ async def get_alias(context: Context, request: Request, caller: Caller) -> Respo
 
 async def materialize(context: Context, request: Request, caller: Caller) -> Response:
     """Start the one DAG that updates the asset."""
-    asset_id = path_id(request, "asset_id")
+    asset_id = path_integer(request, "asset_id")
     references = context.coordinator.assets.book.references
     dag_ids = sorted({one.dag_id for one in references if one.role == "outlet" and one.asset_id == asset_id})
     if not dag_ids:
@@ -122,14 +122,6 @@ async def materialize(context: Context, request: Request, caller: Caller) -> Res
         )
     )
     return one_run(context, view.head)
-
-
-def path_id(request: Request, name: str) -> int:
-    text = request.path_params[name]
-    if not (text.isascii() and text.removeprefix("-").isdecimal()):
-        message = "Input should be a valid integer, unable to parse string as an integer"
-        raise invalid("path", name, "int_parsing", message, text)
-    return int(text)
 
 
 async def _document(context: Context, asset: Asset) -> dict[str, Any]:

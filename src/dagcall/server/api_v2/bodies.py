@@ -43,6 +43,8 @@ class Patch:
 SOON = 1.0
 """Seconds. How far `run_after` may lie ahead and still mean now: clocks of callers differ."""
 _ID_LENGTH = 250
+_TOO_LARGE = 1 << 63
+"""What the journal's store takes no integer from."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +83,7 @@ async def read_asset_event(request: Request, limit: int) -> NewAssetEvent:
     body = await read_object(request, limit, ("asset_id", "partition_key", "extra", "access_control"))
     if "asset_id" not in body:
         raise invalid("body", "asset_id", "missing", "Field required", body)
-    asset_id = body["asset_id"]
-    if not isinstance(asset_id, int) or isinstance(asset_id, bool):
-        raise invalid("body", "asset_id", "int_type", "Input should be a valid integer", asset_id)
+    asset_id = integer(body, "asset_id")
     extra = body.get("extra", {})
     if not isinstance(extra, dict):
         raise invalid("body", "extra", "dict_type", "Input should be a valid dictionary", extra)
@@ -166,6 +166,19 @@ async def read_object(
         if known is not None and name not in known:
             raise invalid("body", name, "extra_forbidden", "Extra inputs are not permitted", body[name])
     return body
+
+
+def integer(body: dict[str, Any], name: str) -> int:
+    """A number that is whole: `3.0` is, as in Airflow; true and false are none."""
+    value = body[name]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise invalid("body", name, "int_type", "Input should be a valid integer", value)
+    if int(value) != value:
+        message = "Input should be a valid integer, got a number with a fractional part"
+        raise invalid("body", name, "int_from_float", message, value)
+    if abs(value) >= _TOO_LARGE:
+        raise invalid("body", name, "int_parsing_size", "Unable to parse input as an integer, exceeded size", value)
+    return int(value)
 
 
 def optional_text(body: dict[str, Any], name: str) -> str | None:

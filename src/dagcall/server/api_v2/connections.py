@@ -13,12 +13,13 @@ from starlette.responses import Response
 
 from dagcall.coordinator.connections import Connection
 from dagcall.journal.store import ItemExists
-from dagcall.server.api_v2.bodies import optional_text, read_object, refuse_team, required_text
+from dagcall.server.api_v2.bodies import integer, optional_text, read_object, refuse_team, required_text
 from dagcall.server.api_v2.query import PAGING, AirflowQuery, invalid
 from dagcall.server.context import Context
 from dagcall.server.policy import Caller
 from dagcall.server.problems import AirflowError, encode
 from dagcall.server.redaction import Redaction
+from dagcall.server.requests import MAX_DEPTH, is_deeper
 
 JSON = "application/json"
 _LONGEST_ID = 200
@@ -35,7 +36,7 @@ _FIELDS = (
     "extra",
     "team_name",
 )
-_KEYS = {
+SORT_KEYS = {
     "id": lambda connection: connection.number,
     "conn_id": lambda connection: connection.conn_id,
     "connection_id": lambda connection: connection.conn_id,
@@ -51,7 +52,7 @@ async def list_connections(context: Context, request: Request, caller: Caller) -
     query = AirflowQuery(request, (*PAGING, "connection_id_pattern"), context.coordinator.settings)
     matches = query.matcher("connection_id_pattern")
     connections = [one for one in await context.coordinator.kept.connections.all() if matches(one.conn_id)]
-    page, total = query.page(connections, _KEYS, ("id",))
+    page, total = query.page(connections, SORT_KEYS, ("id",))
     document = {"connections": [_document(context, one) for one in page], "total_entries": total}
     return Response(encode(document), media_type=JSON)
 
@@ -98,13 +99,11 @@ async def _read(context: Context, request: Request) -> tuple[Connection, set[str
     """The Connection that a body describes, and the names of its fields that were given."""
     body = await read_object(request, context.settings.body_limit, _FIELDS)
     conn_id = required_text(body, "connection_id", _LONGEST_ID)
-    if not _ID.match(conn_id):
+    if not _ID.fullmatch(conn_id):
         message = f"String should match pattern '{_ID.pattern}'"
         raise invalid("body", "connection_id", "string_pattern_mismatch", message, conn_id)
     refuse_team(body)
-    port = body.get("port")
-    if not isinstance(port, int | None) or isinstance(port, bool):
-        raise invalid("body", "port", "int_type", "Input should be a valid integer", port)
+    port = None if body.get("port") is None else integer(body, "port")
     connection = Connection(
         conn_id,
         required_text(body, "conn_type"),
@@ -125,8 +124,9 @@ def _extra(body: dict[str, Any]) -> str | None:
     if not text:
         return "{}" if text == "" else None
     try:
-        is_object = isinstance(json.loads(text), dict)
-    except ValueError:
+        extra = json.loads(text)
+        is_object = isinstance(extra, dict) and not is_deeper(extra, MAX_DEPTH)
+    except (ValueError, RecursionError):
         is_object = False
     if not is_object:
         message = "Value error, The `extra` field must be a valid JSON object (e.g., {'key': 'value'})"

@@ -26,11 +26,11 @@ JSON = "application/json"
 RUN_TYPES = ("backfill", "scheduled", "manual", "operator_triggered", "asset_triggered", "asset_materialization")
 RUN_STATES = ("queued", "running", "success", "failed")
 
-_ORDER = {
+SORT_KEYS = {
     name: name
     for name in ("id", "state", "dag_id", "run_id", "logical_date", "run_after", "start_date", "end_date", "duration")
 } | {"dag_run_id": "run_id"}
-_ORDER_SIGNED = _ORDER | {f"-{name}": f"-{column}" for name, column in _ORDER.items()}
+_ORDER_SIGNED = SORT_KEYS | {f"-{name}": f"-{column}" for name, column in SORT_KEYS.items()}
 _TIMES = ("run_after", "logical_date", "start_date", "end_date")
 _QUERY = (*PAGING, *ranges(*_TIMES), "state", "run_type", "run_id_pattern", "dag_id_pattern")
 
@@ -63,7 +63,7 @@ async def list_runs(context: Context, request: Request, caller: Caller) -> Respo
     dag_id = request.path_params["dag_id"]
     query = AirflowQuery(request, _QUERY, context.coordinator.settings)
     heads, total = await context.coordinator.list_runs(
-        head_query(query, dag_id, [_ORDER_SIGNED[name] for name in query.order_by(_ORDER, ("id",))])
+        head_query(query, dag_id, [_ORDER_SIGNED[name] for name in query.order_by(SORT_KEYS, ("id",))])
     )
     if total == 0 and dag_id != ALL:
         check_dag(context, dag_id)

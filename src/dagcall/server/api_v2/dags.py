@@ -34,7 +34,7 @@ _QUERY = (
     "paused",
     "has_import_errors",
 )
-_KEYS: dict[str, Callable[[DagPlan], Any]] = {
+SORT_KEYS: dict[str, Callable[[DagPlan], Any]] = {
     "dag_id": lambda plan: plan.dag_id,
     "dag_display_name": lambda plan: plan.display_name or plan.dag_id,
 }
@@ -59,7 +59,7 @@ async def list_dags(context: Context, request: Request, caller: Caller) -> Respo
         and by_id(plan.dag_id)
         and by_name(plan.display_name or plan.dag_id)
     ]
-    page, total = query.page(plans, _KEYS, ("dag_id",))
+    page, total = query.page(plans, SORT_KEYS, ("dag_id",))
     document = {"dags": [dag_document(plan, failing) for plan in page], "total_entries": total}
     return Response(encode(document), media_type=JSON)
 

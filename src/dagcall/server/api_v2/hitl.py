@@ -13,7 +13,7 @@ from dagcall.errors import RunNotFound
 from dagcall.model.ids import TaskKey
 from dagcall.model.inputs import InputRequest, User
 from dagcall.server.api_v2.bodies import read_answer
-from dagcall.server.api_v2.query import PAGING, AirflowQuery, invalid, ranges
+from dagcall.server.api_v2.query import PAGING, AirflowQuery, path_integer, ranges
 from dagcall.server.api_v2.runs import ALL, find_run
 from dagcall.server.api_v2.task_instances import STATES, instance_document
 from dagcall.server.context import Context
@@ -65,7 +65,7 @@ _KEYS_OF_RUNS: dict[str, Callable[[Entry], Any]] = {
     "task_instance_operator": lambda entry: entry[2].task.operator,
     "task_instance_state": lambda entry: entry[2].state.airflow,
 }
-_KEYS = {name: _of_request(key) for name, key in _OWN_KEYS.items()} | _KEYS_OF_RUNS
+SORT_KEYS = {name: _of_request(key) for name, key in _OWN_KEYS.items()} | _KEYS_OF_RUNS
 
 
 async def list_details(context: Context, request: Request, caller: Caller) -> Response:
@@ -75,7 +75,7 @@ async def list_details(context: Context, request: Request, caller: Caller) -> Re
     chosen = _filter(query)
     every = await context.coordinator.inputs.all(*(None if name == ALL else name for name in (dag_id, run_id)))
     requests = [one for one in every if chosen(one)]
-    by = {name.removeprefix("-") for name in query.order_by(_KEYS, ("ti_id",))}
+    by = {name.removeprefix("-") for name in query.order_by(SORT_KEYS, ("ti_id",))}
     if states is None and by <= _OWN_KEYS.keys():  # then only the runs of this page are read
         asked, total = query.page(requests, _OWN_KEYS, ("ti_id",))
         page = [entry for one in asked if (entry := await _entry(context, one)) is not None]
@@ -83,7 +83,7 @@ async def list_details(context: Context, request: Request, caller: Caller) -> Re
         wanted = None if states is None else {None if one in ("none", "no_status") else one for one in states}
         entries = [entry for one in requests if (entry := await _entry(context, one)) is not None]
         found = [one for one in entries if wanted is None or one[2].state.airflow in wanted]
-        page, total = query.page(found, _KEYS, ("ti_id",))
+        page, total = query.page(found, SORT_KEYS, ("ti_id",))
     document = {"hitl_details": [_document(context, *entry) for entry in page], "total_entries": total}
     return Response(encode(document), media_type=JSON)
 
@@ -126,11 +126,7 @@ async def _find(context: Context, request: Request) -> Entry:
     """What the path names. Raises AirflowError."""
     names = request.path_params
     view = await find_run(context, names["dag_id"], names["dag_run_id"])
-    text = names["map_index"]
-    if not (text.lstrip("-").isdecimal() and text.isascii() and len(text) < 10):
-        message = "Input should be a valid integer, unable to parse string as an integer"
-        raise invalid("path", "map_index", "int_parsing", message, text)
-    task = TaskKey(names["task_id"], int(text))
+    task = TaskKey(names["task_id"], path_integer(request, "map_index"))
     instance = view.machine.instance(task)
     if instance is None:
         raise AirflowError(
@@ -159,7 +155,7 @@ def _filter(query: AirflowQuery) -> Callable[[InputRequest], bool]:
     """Those filters that need no more than the request itself."""
     by_dag, by_task = query.matcher("dag_id_pattern"), query.matcher("task_id_pattern")
     by_subject, by_body = query.matcher("subject_search"), query.matcher("body_search")
-    task_id, map_index = query.one("task_id"), query.one("map_index")
+    task_id, map_index = query.one("task_id"), query.optional_integer("map_index", -1)
     is_answered, created = query.boolean("response_received"), query.time_range("created_at")
     ids, names = query.many("responded_by_user_id"), query.many("responded_by_user_name")
 
@@ -170,7 +166,7 @@ def _filter(query: AirflowQuery) -> Callable[[InputRequest], bool]:
             and by_subject(one.subject)
             and (query.one("body_search") is None or (one.body is not None and by_body(one.body)))
             and task_id in (None, one.task_id)
-            and map_index in (None, str(one.map_index))
+            and map_index in (None, one.map_index)
             and is_answered in (None, one.is_answered)
             and created.holds(one.created_at)
             and (not ids or _responder(one, "id") in ids)

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from dagcall.coordinator.api import ImportErrorInfo
 from dagcall.server.api_v2.dags import BUNDLE
-from dagcall.server.api_v2.query import PAGING, AirflowQuery
+from dagcall.server.api_v2.query import PAGING, AirflowQuery, path_integer
 from dagcall.server.context import Context
 from dagcall.server.policy import Caller
 from dagcall.server.problems import AirflowError, encode
@@ -15,7 +15,7 @@ from dagcall.server.times import iso
 
 JSON = "application/json"
 
-_KEYS = {
+SORT_KEYS = {
     "id": lambda error: error.id,
     "import_error_id": lambda error: error.id,
     "timestamp": lambda error: error.time,
@@ -30,15 +30,15 @@ async def list_import_errors(context: Context, request: Request, caller: Caller)
     query = AirflowQuery(request, (*PAGING, "filename_pattern"), context.coordinator.settings)
     matches = query.matcher("filename_pattern")
     errors = [error for error in context.coordinator.catalog.import_errors() if matches(error.path)]
-    page, total = query.page(errors, _KEYS, ("id",))
+    page, total = query.page(errors, SORT_KEYS, ("id",))
     document = {"import_errors": [_document(error) for error in page], "total_entries": total}
     return Response(encode(document), media_type=JSON)
 
 
 async def get_import_error(context: Context, request: Request, caller: Caller) -> Response:
-    error_id = request.path_params["import_error_id"]
+    error_id = path_integer(request, "import_error_id")
     for error in context.coordinator.catalog.import_errors():
-        if str(error.id) == error_id:
+        if error.id == error_id:
             return Response(encode(_document(error)), media_type=JSON)
     raise AirflowError(404, f"The ImportError with import_error_id: `{error_id}` was not found")
 

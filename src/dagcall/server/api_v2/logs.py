@@ -13,7 +13,7 @@ from dagcall.core.instance import TaskInstance
 from dagcall.model.ids import RunKey, TaskKey
 from dagcall.model.states import SUSPENDED_STATES, TaskState
 from dagcall.server.accept import JSON, NDJSON
-from dagcall.server.api_v2.query import AirflowQuery, invalid
+from dagcall.server.api_v2.query import AirflowQuery, path_integer
 from dagcall.server.api_v2.runs import find_run
 from dagcall.server.context import Context
 from dagcall.server.policy import Caller
@@ -34,7 +34,7 @@ async def get_log(context: Context, request: Request, caller: Caller) -> Respons
     names = request.path_params
     query = AirflowQuery(request, ("map_index", "full_content", "token"), context.coordinator.settings)
     is_ndjson = _wants_ndjson(request.headers.get("accept", "*/*"))
-    try_number = _number(names["try_number"])
+    try_number = path_integer(request, "try_number", 0)
     map_index = query.integer("map_index", -1, -1)
     query.boolean("full_content")
     start = _start(query.one("token"))
@@ -126,13 +126,6 @@ def _wants_ndjson(accept: str) -> bool:
     if accept.startswith(NDJSON):
         return True
     raise AirflowError(406, "Only application/json or application/x-ndjson is supported")
-
-
-def _number(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) < 10):
-        message = "Input should be a valid integer, unable to parse string as an integer"
-        raise invalid("path", "try_number", "int_parsing", message, text)
-    return int(text)
 
 
 def _start(token: str | None) -> int:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from dagcall.coordinator.api import PoolStatus
 from dagcall.journal.store import ItemExists
 from dagcall.model.pool import DEFAULT_POOL, UNLIMITED, Pool
-from dagcall.server.api_v2.bodies import optional_text, read_object, refuse_team, required_text
+from dagcall.server.api_v2.bodies import integer, optional_text, read_object, refuse_team, required_text
 from dagcall.server.api_v2.query import PAGING, AirflowQuery, invalid
 from dagcall.server.context import Context
 from dagcall.server.policy import Caller
@@ -17,7 +17,7 @@ from dagcall.server.problems import AirflowError, encode
 
 JSON = "application/json"
 
-_KEYS = {
+SORT_KEYS = {
     "id": lambda status: status.number,
     "pool": lambda status: status.pool.name,
     "name": lambda status: status.pool.name,
@@ -30,7 +30,7 @@ async def list_pools(context: Context, request: Request, caller: Caller) -> Resp
     query = AirflowQuery(request, (*PAGING, "pool_name_pattern"), context.coordinator.settings)
     matches = query.matcher("pool_name_pattern")
     pools = [status for status in context.coordinator.pools.all() if matches(status.pool.name)]
-    page, total = query.page(pools, _KEYS, ("id",))
+    page, total = query.page(pools, SORT_KEYS, ("id",))
     return Response(encode({"pools": [_document(one) for one in page], "total_entries": total}), media_type=JSON)
 
 
@@ -107,9 +107,7 @@ def _not_found(name: str) -> AirflowError:
 
 def _changed(pool: Pool, body: dict[str, Any]) -> Pool:
     """`pool` with the fields of `body`, validated as Airflow does."""
-    slots = body.get("slots", pool.slots)
-    if type(slots) is not int:
-        raise invalid("body", "slots", "int_type", "Input should be a valid integer", slots)
+    slots = integer(body, "slots") if "slots" in body else pool.slots
     if slots < UNLIMITED:
         raise invalid("body", "slots", "greater_than_equal", "Input should be greater than or equal to -1", slots)
     include_deferred = body.get("include_deferred", pool.include_deferred)

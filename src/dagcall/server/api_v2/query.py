@@ -24,9 +24,27 @@ def ranges(*names: str) -> tuple[str, ...]:
     return tuple(name + bound for name in names for bound in RANGES)
 
 
+_INTEGER = re.compile(r"[+-]?[0-9]{1,15}", re.ASCII)
+
+
 def invalid(place: str, name: str, kind: str, message: str, value: object) -> AirflowError:
     """422 as FastAPI puts it."""
     return AirflowError(422, [{"type": kind, "loc": [place, name], "msg": message, "input": value}])
+
+
+def _parsed_integer(place: str, name: str, text: str, least: int | None) -> int:
+    if _INTEGER.fullmatch(text.strip()) is None:
+        message = "Input should be a valid integer, unable to parse string as an integer"
+        raise invalid(place, name, "int_parsing", message, text)
+    if least is not None and int(text) < least:
+        message = f"Input should be greater than or equal to {least}"
+        raise invalid(place, name, "greater_than_equal", message, text)
+    return int(text)
+
+
+def path_integer(request: Request, name: str, least: int | None = None) -> int:
+    """A number that is part of the path. Raises AirflowError."""
+    return _parsed_integer("path", name, request.path_params[name], least)
 
 
 class AirflowQuery:
@@ -52,16 +70,13 @@ class AirflowQuery:
         text = self.one(name)
         if text is None:
             return default
-        if re.fullmatch(r"[+-]?[0-9]{1,15}", text.strip(), re.ASCII) is None:
-            message = "Input should be a valid integer, unable to parse string as an integer"
-            raise invalid("query", name, "int_parsing", message, text)
-        if int(text) < least:
-            message = f"Input should be greater than or equal to {least}"
-            raise invalid("query", name, "greater_than_equal", message, text)
-        return int(text)
+        return _parsed_integer("query", name, text, least)
 
     def optional_integer(self, name: str, least: int = 0) -> int | None:
         return self.integer(name, 0, least) if name in self._values else None
+
+    def integers(self, name: str, least: int = 0) -> set[int]:
+        return {_parsed_integer("query", name, text, least) for text in self.many(name)}
 
     def boolean(self, name: str) -> bool | None:
         text = self.one(name)

@@ -1,5 +1,6 @@
 """Airflow's routes that exist here, in the table's form. Longer paths before shorter ones with a free last part."""
 
+from dagcall.server.accept import JSON, NDJSON
 from dagcall.server.api_v2 import (
     connections,
     dag_runs,
@@ -16,10 +17,23 @@ from dagcall.server.api_v2 import (
     xcoms,
 )
 from dagcall.server.api_v2.asset_routes import ASSET_ROUTES
-from dagcall.server.api_v2.rows import INTEGER as _INTEGER
-from dagcall.server.api_v2.rows import MAP_INDEX, ORDER_BY, PAGE, STATE
+from dagcall.server.api_v2.rows import (
+    BOOLEAN,
+    COUNT,
+    MAP_INDEX,
+    OPTIONAL_TEXT,
+    OPTIONAL_TIME,
+    between,
+    fields,
+    one_of,
+    order_by,
+    page,
+    pattern,
+    state,
+)
 from dagcall.server.api_v2.rows import change as _change
 from dagcall.server.api_v2.rows import get as _get
+from dagcall.server.documented import described
 from dagcall.server.policy import Permission
 from dagcall.server.route import Parameter, Route, Schema
 
@@ -29,35 +43,39 @@ _INSTANCES = _RUN + "/taskInstances"
 _INSTANCE = _INSTANCES + "/{task_id}"
 _HITL = _INSTANCE + "/{map_index}/hitlDetails"
 
-_TRIGGER_BODY: Schema = {
-    "type": "object",
-    "required": ["logical_date"],
-    "properties": {
-        "logical_date": {"type": ["string", "null"], "format": "date-time"},
-        "dag_run_id": {"type": ["string", "null"]},
-        "conf": {"type": ["object", "null"]},
-        "note": {"type": ["string", "null"]},
-        "run_after": {"type": ["string", "null"], "format": "date-time"},
-    },
-}
+_TRIGGER_BODY: Schema = fields(
+    "logical_date",
+    logical_date=OPTIONAL_TIME,
+    dag_run_id=OPTIONAL_TEXT,
+    conf={"type": ["object", "null"]},
+    note=OPTIONAL_TEXT,
+    run_after=OPTIONAL_TIME,
+    data_interval_start={"type": "null"},
+    data_interval_end={"type": "null"},
+    partition_key={"type": "null"},
+)
 
-_VARIABLE_BODY: Schema = {
-    "type": "object",
-    "required": ["key", "value"],
-    "properties": {"key": {"type": "string"}, "value": {}, "description": {"type": ["string", "null"]}},
-}
+_VARIABLE_BODY: Schema = fields(
+    "key value",
+    key={"type": "string", "maxLength": 250},
+    value={},
+    description=OPTIONAL_TEXT,
+    team_name={"type": "null"},
+)
 
-_CONNECTION_BODY: Schema = {
-    "type": "object",
-    "required": ["connection_id", "conn_type"],
-    "properties": {
-        "connection_id": {"type": "string"},
-        "conn_type": {"type": "string"},
-        **{name: {"type": ["string", "null"]} for name in ("description", "host", "login", "schema", "password")},
-        "port": {"type": ["integer", "null"]},
-        "extra": {"type": ["string", "null"], "description": "A JSON object, as text."},
-    },
-}
+_CONNECTION_BODY: Schema = fields(
+    "connection_id conn_type",
+    connection_id={"type": "string", "pattern": r"^[\w.-]+$", "maxLength": 200},
+    conn_type={"type": "string"},
+    description=OPTIONAL_TEXT,
+    host=OPTIONAL_TEXT,
+    login=OPTIONAL_TEXT,
+    schema=OPTIONAL_TEXT,
+    password=OPTIONAL_TEXT,
+    port={"type": ["integer", "null"], "minimum": -(2**63) + 1, "maximum": 2**63 - 1},
+    extra={**OPTIONAL_TEXT, "description": "A JSON object, as text."},
+    team_name={"type": "null"},
+)
 
 UPDATE_MASK = Parameter("update_mask", "Change only this field.", repeatable=True)
 
@@ -68,16 +86,28 @@ _CONNECTIONS = "/api/v2/connections"
 _CONNECTION = _CONNECTIONS + "/{connection_id}"
 
 _POOL = "/api/v2/pools/{pool_name:path}"
-_POOL_BODY: Schema = {
-    "type": "object",
-    "required": ["name", "slots"],
-    "properties": {
-        "name": {"type": "string"},
-        "slots": {"type": "integer", "minimum": -1},
-        "description": {"type": ["string", "null"]},
-        "include_deferred": {"type": "boolean"},
-    },
+_POOL_FIELDS: dict[str, Schema] = {
+    "slots": {"type": "integer", "minimum": -1, "maximum": 2**63 - 1},
+    "description": OPTIONAL_TEXT,
+    "include_deferred": BOOLEAN,
+    "team_name": {"type": "null"},
 }
+_POOL_BODY = fields("name slots", name={"type": "string", "maxLength": 256}, **_POOL_FIELDS)
+_POOL_CHANGE = fields("pool slots include_deferred", pool={"type": "string"}, **_POOL_FIELDS)
+
+_OF_RUNS = (*between("run_after", "logical_date"), pattern("run_id_pattern", "run id"))
+_INSTANCE_FILTERS = (
+    *_OF_RUNS,
+    *between("start_date", "end_date"),
+    pattern("dag_id_pattern", "DAG id"),
+    pattern("task_display_name_pattern", "task's display name"),
+    Parameter("try_number", "Only with this number of tries.", COUNT, repeatable=True),
+    Parameter("task_id", "Only of this task."),
+    Parameter("map_index", "Only with this map index.", MAP_INDEX.schema, repeatable=True),
+    Parameter("pool", "Only of this pool.", repeatable=True),
+    Parameter("queue", "Only of this queue.", repeatable=True),
+    Parameter("operator", "Only of this operator.", repeatable=True),
+)
 
 AIRFLOW_ROUTES: tuple[Route, ...] = (
     *ASSET_ROUTES,
@@ -91,8 +121,8 @@ AIRFLOW_ROUTES: tuple[Route, ...] = (
         import_errors.list_import_errors,
         "Files that do not import",
         "import errors",
-        *PAGE,
-        Parameter("filename_pattern", "Part of the file's name."),
+        *page(import_errors.SORT_KEYS),
+        pattern("filename_pattern", "file's name"),
         needs_dags=False,
     ),
     _get(
@@ -109,11 +139,13 @@ AIRFLOW_ROUTES: tuple[Route, ...] = (
         pools.list_pools,
         "Pools, and how much of them is taken",
         "pools",
-        *PAGE,
-        Parameter("pool_name_pattern", "Part of the name; `%` any text, `_` any character, `a|b` either."),
+        *page(pools.SORT_KEYS),
+        pattern("pool_name_pattern", "name"),
         needs_dags=False,
     ),
-    _change("POST", "/api/v2/pools", Permission.POOL_EDIT, pools.post_pool, "Create a pool", "pools", _POOL_BODY),
+    _change(
+        "POST", "/api/v2/pools", Permission.POOL_EDIT, pools.post_pool, "Create a pool", "pools", _POOL_BODY, status=201
+    ),
     _get(_POOL, Permission.POOL_READ, pools.get_pool, "One pool", "pools", needs_dags=False),
     _change(
         "PATCH",
@@ -122,25 +154,25 @@ AIRFLOW_ROUTES: tuple[Route, ...] = (
         pools.patch_pool,
         "Change a pool: binds at once",
         "pools",
-        {**_POOL_BODY, "required": []},
+        _POOL_CHANGE,
         UPDATE_MASK,
     ),
-    _change("DELETE", _POOL, Permission.POOL_EDIT, pools.delete_pool, "Delete a pool", "pools", None),
+    _change("DELETE", _POOL, Permission.POOL_EDIT, pools.delete_pool, "Delete a pool", "pools", None, status=204),
     _get(
         "/api/v2/dags",
         Permission.DAG_READ,
         dags.list_dags,
         "DAGs",
         "DAGs",
-        *PAGE,
+        *page(dags.SORT_KEYS),
         Parameter("tags", "Only with this tag.", repeatable=True),
-        Parameter("tags_match_mode", "`any` or `all` of the tags."),
+        one_of("tags_match_mode", "`any` or `all` of the tags.", ("any", "all"), repeatable=False),
         Parameter("owners", "Only of this owner.", repeatable=True),
-        Parameter("dag_id_pattern", "Part of the DAG id; `%` any text, `_` any character, `a|b` either."),
-        Parameter("dag_display_name_pattern", "Part of the display name."),
-        Parameter("paused", "No DAG is paused here.", {"type": "boolean"}),
-        Parameter("has_import_errors", "Only those whose file does (not) import now.", {"type": "boolean"}),
-        Parameter("exclude_stale", "No DAG is stale here.", {"type": "boolean"}),
+        pattern("dag_id_pattern", "DAG id"),
+        pattern("dag_display_name_pattern", "display name"),
+        Parameter("paused", "No DAG is paused here.", BOOLEAN),
+        Parameter("has_import_errors", "Only those whose file does (not) import now.", BOOLEAN),
+        Parameter("exclude_stale", "No DAG is stale here.", BOOLEAN),
     ),
     _get(_DAG, Permission.DAG_READ, dags.get_dag, "One DAG", "DAGs"),
     _change(
@@ -150,10 +182,10 @@ AIRFLOW_ROUTES: tuple[Route, ...] = (
         dags.patch_dag,
         "Not supported: DAGs are never paused here",
         "DAGs",
-        {"type": "object", "properties": {"is_paused": {"type": "boolean"}}},
+        {"type": "object", "properties": {"is_paused": BOOLEAN}},
     ),
     _get(_DAG + "/details", Permission.DAG_READ, dags.get_dag_details, "One DAG in detail", "DAGs"),
-    _get(_DAG + "/tasks", Permission.DAG_READ, tasks.list_tasks, "Tasks of a DAG", "DAGs", ORDER_BY),
+    _get(_DAG + "/tasks", Permission.DAG_READ, tasks.list_tasks, "Tasks of a DAG", "DAGs", order_by(tasks.SORT_KEYS)),
     _get(_DAG + "/tasks/{task_id}", Permission.DAG_READ, tasks.get_task, "One task of a DAG", "DAGs"),
     _get(
         _DAG + "/dagRuns",
@@ -161,15 +193,12 @@ AIRFLOW_ROUTES: tuple[Route, ...] = (
         dag_runs.list_runs,
         "Runs of a DAG, or of all (`~`)",
         "runs",
-        *PAGE,
-        STATE,
-        Parameter("run_type", "Only of this type.", repeatable=True),
-        Parameter(
-            "run_after_gte",
-            "Bounds: `run_after`, `logical_date`, `start_date`, `end_date` with `_gte`, `_gt`, `_lte`, `_lt`.",
-        ),
-        Parameter("run_id_pattern", "Part of the run id."),
-        Parameter("dag_id_pattern", "Part of the DAG id."),
+        *page(dag_runs.SORT_KEYS),
+        state((*dag_runs.RUN_STATES, "none")),
+        one_of("run_type", "Only of this type.", (*dag_runs.RUN_TYPES, "none")),
+        *between("run_after", "logical_date", "start_date", "end_date"),
+        pattern("run_id_pattern", "run id"),
+        pattern("dag_id_pattern", "DAG id"),
     ),
     _change("POST", _DAG + "/dagRuns", Permission.DAG_CALL, dag_runs.trigger, "Trigger a run", "runs", _TRIGGER_BODY),
     _get(_RUN, Permission.RUN_READ, dag_runs.get_run, "One run", "runs"),
@@ -180,7 +209,11 @@ AIRFLOW_ROUTES: tuple[Route, ...] = (
         dag_runs.patch_run,
         "Set a run to failed: cancels it",
         "runs",
-        {"type": "object", "properties": {"state": {"type": "string", "enum": ["failed"]}}},
+        fields(
+            "",
+            state={"enum": ["failed", "queued", "success", None], "description": "Only failed is supported."},
+            note=OPTIONAL_TEXT,
+        ),
     ),
     _change("DELETE", _RUN, Permission.RUN_DELETE, dag_runs.delete_run, "Not supported: delete a run", "runs", None),
     _get(
@@ -189,10 +222,16 @@ AIRFLOW_ROUTES: tuple[Route, ...] = (
         wait.wait_run,
         "Wait for a run's end: NDJSON lines, pushed",
         "runs",
-        Parameter("interval", "Seconds between lines while nothing changes.", {"type": "number"}, required=True),
+        Parameter(
+            "interval",
+            "Seconds between lines while nothing changes.",
+            {"type": "number", "exclusiveMinimum": 0},
+            required=True,
+        ),
         Parameter("result", "Return the XCom of this task. Default: the designated ones.", repeatable=True),
-        Parameter("early", "End as soon as the outcome is known.", {"type": "boolean"}),
+        Parameter("early", "End as soon as the outcome is known.", BOOLEAN),
         description="The last line has the final state and the `results`. The answer has no Content-Type.",
+        answer=described("NDJSON lines"),
     ),
     _get(
         _INSTANCES,
@@ -200,13 +239,9 @@ AIRFLOW_ROUTES: tuple[Route, ...] = (
         task_instances.list_instances,
         "Task instances of a run, or of all (`~`)",
         "task instances",
-        *PAGE,
-        STATE,
-        Parameter("task_id", "Only of this task."),
-        Parameter("map_index", "Only with this map index.", _INTEGER, repeatable=True),
-        Parameter("pool", "Only of this pool.", repeatable=True),
-        Parameter("queue", "Only of this queue.", repeatable=True),
-        Parameter("operator", "Only of this operator.", repeatable=True),
+        *page(task_instances.SORT_KEYS),
+        state(task_instances.STATES),
+        *_INSTANCE_FILTERS,
     ),
     _get(_INSTANCE, Permission.TASK_READ, task_instances.get_instance, "One task instance", "task instances"),
     _get(
@@ -215,8 +250,9 @@ AIRFLOW_ROUTES: tuple[Route, ...] = (
         task_instances.list_mapped,
         "Instances of a mapped task",
         "task instances",
-        *PAGE,
-        STATE,
+        *page(task_instances.SORT_KEYS),
+        state(task_instances.STATES),
+        *_INSTANCE_FILTERS,
     ),
     _get(
         _INSTANCE + "/xcomEntries",
@@ -224,7 +260,10 @@ AIRFLOW_ROUTES: tuple[Route, ...] = (
         xcoms.list_xcoms,
         "XComs of a task, or of all (`~`)",
         "XComs",
-        *PAGE,
+        *page(xcoms.SORT_KEYS),
+        *_OF_RUNS,
+        pattern("task_id_pattern", "task id"),
+        pattern("xcom_key_pattern", "key"),
         Parameter("xcom_key", "Only with this key."),
         MAP_INDEX,
     ),
@@ -235,7 +274,8 @@ AIRFLOW_ROUTES: tuple[Route, ...] = (
         "One XCom with its value",
         "XComs",
         MAP_INDEX,
-        Parameter("stringify", "Show the value as text.", {"type": "boolean"}),
+        Parameter("stringify", "Show the value as text.", BOOLEAN),
+        Parameter("deserialize", "Not supported: values are shown in their serialized form.", {"enum": [False]}),
     ),
     _get(
         _INSTANCE + "/logs/{try_number}",
@@ -244,8 +284,9 @@ AIRFLOW_ROUTES: tuple[Route, ...] = (
         "The log of a try",
         "task instances",
         MAP_INDEX,
-        Parameter("full_content", "Everything is always sent.", {"type": "boolean"}),
+        Parameter("full_content", "Everything is always sent.", BOOLEAN),
         Parameter("token", "What follows the page that named this token."),
+        answer=described("As in Airflow 3.3's public API", {}, (JSON, NDJSON)),
     ),
     _get(
         _RUN + "/hitlDetails",
@@ -253,18 +294,18 @@ AIRFLOW_ROUTES: tuple[Route, ...] = (
         hitl.list_details,
         "What the tasks of a run, or of all (`~`), ask of people",
         "task instances",
-        *PAGE,
-        STATE,
-        Parameter("dag_id_pattern", "Part of the DAG id."),
+        *page(hitl.SORT_KEYS),
+        state(task_instances.STATES),
+        pattern("dag_id_pattern", "DAG id"),
         Parameter("task_id", "Only of this task."),
-        Parameter("task_id_pattern", "Part of the task id."),
+        pattern("task_id_pattern", "task id"),
         MAP_INDEX,
-        Parameter("response_received", "Only those that have (not) been answered.", {"type": "boolean"}),
+        Parameter("response_received", "Only those that have (not) been answered.", BOOLEAN),
         Parameter("responded_by_user_id", "Only those that this user answered.", repeatable=True),
         Parameter("responded_by_user_name", "Only those that this user answered.", repeatable=True),
         Parameter("subject_search", "Part of the subject."),
         Parameter("body_search", "Part of the body."),
-        Parameter("created_at_gte", "Bounds: `created_at` with `_gte`, `_gt`, `_lte`, `_lt`."),
+        *between("created_at"),
     ),
     _get(_HITL, Permission.INPUT_READ, hitl.get_detail, "What a task asks of a person", "task instances"),
     _change(
@@ -296,8 +337,8 @@ AIRFLOW_ROUTES: tuple[Route, ...] = (
         variables.list_variables,
         "Variables; values under sensitive names are hidden",
         "variables",
-        *PAGE,
-        Parameter("variable_key_pattern", "Part of the key."),
+        *page(variables.SORT_KEYS),
+        pattern("variable_key_pattern", "key"),
         needs_dags=False,
     ),
     _change(
@@ -308,6 +349,7 @@ AIRFLOW_ROUTES: tuple[Route, ...] = (
         "Create a Variable",
         "variables",
         _VARIABLE_BODY,
+        status=201,
         needs_dags=False,
     ),
     _get(
@@ -337,6 +379,7 @@ AIRFLOW_ROUTES: tuple[Route, ...] = (
         "Remove a Variable",
         "variables",
         None,
+        status=204,
         needs_dags=False,
     ),
     _get(
@@ -345,8 +388,8 @@ AIRFLOW_ROUTES: tuple[Route, ...] = (
         connections.list_connections,
         "Connections; values under sensitive names are hidden",
         "connections",
-        *PAGE,
-        Parameter("connection_id_pattern", "Part of the id."),
+        *page(connections.SORT_KEYS),
+        pattern("connection_id_pattern", "id"),
         needs_dags=False,
     ),
     _change(
@@ -357,6 +400,7 @@ AIRFLOW_ROUTES: tuple[Route, ...] = (
         "Create a Connection",
         "connections",
         _CONNECTION_BODY,
+        status=201,
         needs_dags=False,
     ),
     _get(
@@ -386,6 +430,7 @@ AIRFLOW_ROUTES: tuple[Route, ...] = (
         "Remove a Connection",
         "connections",
         None,
+        status=204,
         needs_dags=False,
     ),
 )

@@ -1,21 +1,70 @@
 """Rows of the table of Airflow's routes: what they have in common."""
 
+from collections.abc import Iterable
 from typing import Any
 
+from dagcall.server.api_v2.query import MAX_SORT
 from dagcall.server.context import Handler
 from dagcall.server.documented import airflow_errors, described
 from dagcall.server.policy import Permission
 from dagcall.server.route import Parameter, Route, Schema
 
 INTEGER: Schema = {"type": "integer"}
+BOOLEAN: Schema = {"type": "boolean"}
+TIME: Schema = {"type": "string", "format": "date-time"}
+OPTIONAL_TEXT: Schema = {"type": ["string", "null"]}
+OPTIONAL_TIME: Schema = {"type": ["string", "null"], "format": "date-time"}
+COUNT: Schema = {"type": "integer", "minimum": 0, "maximum": 10**15 - 1}
+_INDEX: Schema = {"type": "integer", "minimum": -1, "maximum": 10**15 - 1}
 _OBJECT = described("As in Airflow 3.3's public API", {"type": "object"})
+_NOTHING = described("Done")
 
-LIMIT = Parameter("limit", "At most so many entries.", INTEGER)
-OFFSET = Parameter("offset", "Leave out so many entries first.", INTEGER)
-ORDER_BY = Parameter("order_by", "Name of a field, `-` in front for descending.", repeatable=True)
-STATE = Parameter("state", "Only those in this state.", repeatable=True)
-MAP_INDEX = Parameter("map_index", "Which instance of a mapped task; -1 when it is not mapped.", INTEGER)
-PAGE = (LIMIT, OFFSET, ORDER_BY)
+LIMIT = Parameter("limit", "At most so many entries.", COUNT)
+OFFSET = Parameter("offset", "Leave out so many entries first.", COUNT)
+MAP_INDEX = Parameter("map_index", "Which instance of a mapped task; -1 when it is not mapped.", _INDEX)
+PATTERN = "`%` any text, `_` any character, `a|b` either."
+_BOUNDS = {"gte": "Not before", "gt": "After", "lte": "Not after", "lt": "Before"}
+
+
+def order_by(keys: Iterable[str]) -> Parameter:
+    names = list(keys)
+    schema = {"type": "string", "enum": [*names, *(f"-{name}" for name in names)]}
+    description = "Name of a field, `-` in front for descending."
+    return Parameter("order_by", description, schema, repeatable=True, most=MAX_SORT)
+
+
+def page(keys: Iterable[str]) -> tuple[Parameter, ...]:
+    """What every list takes. `keys`: by what it can be ordered."""
+    return (LIMIT, OFFSET, order_by(keys))
+
+
+def one_of(name: str, description: str, values: Iterable[str], *, repeatable: bool = True) -> Parameter:
+    return Parameter(name, description, {"type": "string", "enum": list(values)}, repeatable=repeatable)
+
+
+def state(values: Iterable[str]) -> Parameter:
+    return one_of("state", "Only those in this state.", values)
+
+
+def between(*names: str) -> tuple[Parameter, ...]:
+    """Bounds of times."""
+    return tuple(
+        Parameter(f"{name}_{bound}", f"{words} this time.", TIME) for name in names for bound, words in _BOUNDS.items()
+    )
+
+
+def pattern(name: str, what: str) -> Parameter:
+    return Parameter(name, f"Part of the {what}; {PATTERN}")
+
+
+def fields(required: str, **properties: Schema) -> Schema:
+    """A body with no fields but these."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": required.split(),
+        "additionalProperties": False,
+    }
 
 
 def get(
@@ -54,6 +103,7 @@ def change(
     *parameters: Parameter,
     needs_dags: bool = True,
     status: int = 200,
+    body_required: bool = True,
 ) -> Route:
     return Route(
         method,
@@ -65,6 +115,6 @@ def change(
         needs_dags=needs_dags,
         parameters=parameters,
         body=body,
-        answers={str(status): _OBJECT if status == 200 else {"description": "Done"}}
-        | airflow_errors(400, 404, 409, 422, 501),
+        body_required=body_required and body is not None,
+        answers={str(status): _NOTHING if status == 204 else _OBJECT} | airflow_errors(400, 404, 409, 422, 501),
     )

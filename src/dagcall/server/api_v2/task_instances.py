@@ -11,7 +11,7 @@ from starlette.responses import Response
 from dagcall.coordinator.api import RunView
 from dagcall.core.instance import TaskInstance
 from dagcall.model.ids import TaskKey, attempt_uuid
-from dagcall.server.api_v2.query import PAGING, AirflowQuery, ranges
+from dagcall.server.api_v2.query import PAGING, AirflowQuery, path_integer, ranges
 from dagcall.server.api_v2.runs import display_name, find_run, find_runs
 from dagcall.server.context import Context
 from dagcall.server.policy import Caller
@@ -52,7 +52,7 @@ _FILTERS = (
     "dag_id_pattern",
     "run_id_pattern",
 )
-_KEYS: dict[str, Callable[[Entry], Any]] = {
+SORT_KEYS: dict[str, Callable[[Entry], Any]] = {
     "id": lambda entry: str(_id(*entry)),
     "state": lambda entry: entry[1].state.airflow,
     "duration": lambda entry: duration(entry[1].start_date, entry[1].end_date),
@@ -105,11 +105,9 @@ async def get_instance(context: Context, request: Request, caller: Caller) -> Re
 
 
 async def get_mapped(context: Context, request: Request, caller: Caller) -> Response:
+    task_id, map_index = request.path_params["task_id"], path_integer(request, "map_index")
     view = await _view(context, request)
-    task_id, map_index = request.path_params["task_id"], request.path_params["map_index"]
-    instance = None
-    if map_index.lstrip("-").isdecimal() and map_index.isascii() and len(map_index) < 10:
-        instance = view.machine.instance(TaskKey(task_id, int(map_index)))
+    instance = view.machine.instance(TaskKey(task_id, map_index))
     if instance is None:
         raise AirflowError(
             404,
@@ -128,20 +126,20 @@ def _page(context: Context, query: AirflowQuery, entries: list[Entry]) -> Respon
     wanted = None if states is None else {None if one in ("none", "no_status") else one for one in states}
     starts, ends = query.time_range("start_date"), query.time_range("end_date")
     tasks = {name: query.many(name) for name in (*_OF_TASK, "task_id") if query.many(name)}
-    map_indexes, tries = set(query.many("map_index")), set(query.many("try_number"))
+    map_indexes, tries = query.integers("map_index", -1), query.integers("try_number")
     by_name = query.matcher("task_display_name_pattern")
     found = [
         (view, one)
         for view, one in entries
         if (wanted is None or one.state.airflow in wanted)
         and all(getattr(one.task, name) in values for name, values in tasks.items())
-        and (not map_indexes or str(one.map_index) in map_indexes)
-        and (not tries or str(one.try_number) in tries)
+        and (not map_indexes or one.map_index in map_indexes)
+        and (not tries or one.try_number in tries)
         and starts.holds(one.start_date)
         and ends.holds(one.end_date)
         and by_name(one.task.task_display_name or one.task.task_id)
     ]
-    page, total = query.page(found, _KEYS, ("map_index",))
+    page, total = query.page(found, SORT_KEYS, ("map_index",))
     document = {
         "task_instances": [instance_document(context, *entry) for entry in page],
         "total_entries": total,

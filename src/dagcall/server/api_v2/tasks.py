@@ -15,7 +15,7 @@ from dagcall.server.times import time_delta
 
 JSON = "application/json"
 
-_SORTABLE = (
+SORT_KEYS = (
     "task_id",
     "task_display_name",
     "owner",
@@ -33,7 +33,7 @@ _SORTABLE = (
 async def list_tasks(context: Context, request: Request, caller: Caller) -> Response:
     query = AirflowQuery(request, ("order_by",), context.coordinator.settings)
     plan = _plan(context, request)
-    (name,) = query.order_by(_SORTABLE, ("task_id",))[:1]
+    (name,) = query.order_by(SORT_KEYS, ("task_id",))[:1]
     documents = [_document(plan, task) for task in plan.tasks]
     documents.sort(key=lambda document: document[name.removeprefix("-")], reverse=name.startswith("-"))
     return Response(encode({"tasks": documents, "total_entries": len(documents)}), media_type=JSON)

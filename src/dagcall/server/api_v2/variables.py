@@ -18,7 +18,7 @@ from dagcall.server.redaction import Redaction
 JSON = "application/json"
 _LONGEST_KEY = 250
 _FIELDS = ("key", "value", "description", "team_name")
-_KEYS = {
+SORT_KEYS = {
     "id": lambda variable: variable.number,
     "key": lambda variable: variable.key,
     "description": lambda variable: variable.description,
@@ -31,7 +31,7 @@ async def list_variables(context: Context, request: Request, caller: Caller) -> 
     query = AirflowQuery(request, (*PAGING, "variable_key_pattern"), context.coordinator.settings)
     matches = query.matcher("variable_key_pattern")
     variables = [one for one in await context.coordinator.kept.variables.all() if matches(one.key)]
-    page, total = query.page(variables, _KEYS, ("id",))
+    page, total = query.page(variables, SORT_KEYS, ("id",))
     document = {"variables": [_document(context, one) for one in page], "total_entries": total}
     return Response(encode(document), media_type=JSON)
 
@@ -119,7 +119,6 @@ def _shown(variable: Variable, redaction: Redaction) -> str | None:
     if variable.value is None:
         return None
     try:
-        value = json.loads(variable.value)
-    except ValueError:
+        return json.dumps(redaction.redacted(json.loads(variable.value), variable.key))
+    except (ValueError, RecursionError):  # a text that is no JSON, or too deep for anybody to read as such
         return str(redaction.redacted(variable.value, variable.key))
-    return json.dumps(redaction.redacted(value, variable.key))

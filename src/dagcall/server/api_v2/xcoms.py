@@ -31,7 +31,7 @@ _QUERY = (
     "run_id_pattern",
     "task_id_pattern",
 )
-_KEYS: dict[str, Callable[[Entry], Any]] = {
+SORT_KEYS: dict[str, Callable[[Entry], Any]] = {
     "dag_id": lambda entry: entry[0].key.dag_id,
     "task_id": lambda entry: entry[1],
     "run_id": lambda entry: entry[0].key.run_id,
@@ -57,7 +57,7 @@ async def list_xcoms(context: Context, request: Request, caller: Caller) -> Resp
         and by_key(item.key)
         and by_task(task_id)
     ]
-    page, total = query.page(entries, _KEYS, ("dag_id", "task_id", "run_id", "map_index", "key"))
+    page, total = query.page(entries, SORT_KEYS, ("dag_id", "task_id", "run_id", "map_index", "key"))
     document = {"xcom_entries": [_document(context, *entry) for entry in page], "total_entries": total}
     return Response(encode(document), media_type=JSON)
 
