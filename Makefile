@@ -7,7 +7,7 @@ VENV := .venv/bin
 PYTEST := $(VENV)/python -m pytest --maxfail=10 $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install browser demo serve test test-unit test-integration test-acceptance test-cuts test-large simulate check format bench bench-memory bench-overload compat differential differential-scheduler ci lock clean
+.PHONY: help install browser demo serve test test-unit test-integration test-acceptance test-api test-cuts test-large simulate check format bench bench-memory bench-overload compat differential differential-scheduler ci lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ test-integration: install ## Run the tests of one real part each
 
 test-acceptance: install browser ## Run the tests of the whole: real DAG files, server and command line
 	@$(PYTEST) tests/acceptance
+
+test-api: install ## Ask a server what its OpenAPI documents allow and what they do not, N (default 200) times an operation, 20 min
+	@DAGCALL_API_EXAMPLES=$(or $(N),200) $(PYTEST) tests/acceptance/api/test_documents.py
 
 test-cuts: install ## Cut clients' connections 1,000 times: every event once, one run each, 2 min
 	@DAGCALL_CUTS=1000 $(PYTEST) tests/acceptance/test_cuts.py

@@ -13,17 +13,24 @@ def iso_or_none(time: float | None) -> str | None:
 
 
 def parse_time(text: str) -> float:
-    """Without an offset it is UTC, as in Airflow's filters. Raises ValueError."""
+    """Without an offset it is UTC, as in Airflow's filters. Raises ValueError, OverflowError."""
     parsed = datetime.fromisoformat(text.strip().replace(" ", "+"))  # `+` of a query that was not encoded
-    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
+    return _seconds(parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC))
 
 
 def parse_aware_time(text: str) -> float:
-    """Raises ValueError also when the offset is missing."""
+    """Raises ValueError, OverflowError; also when the offset is missing."""
     parsed = datetime.fromisoformat(text)
     if parsed.tzinfo is None:
         raise ValueError("Input should have timezone info")
-    return parsed.timestamp()
+    return _seconds(parsed)
+
+
+def _seconds(moment: datetime) -> float:
+    """What could not be shown again is not taken: with its offset, a moment may lie before year 1 or after 9999."""
+    time = moment.timestamp()
+    datetime.fromtimestamp(time, UTC)
+    return time
 
 
 def duration(start: float | None, end: float | None) -> float | None:

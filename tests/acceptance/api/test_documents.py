@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 EXAMPLES = os.environ.get("DAGCALL_API_EXAMPLES")
 """How many requests are made up for each operation; unset: few, of some operations."""
 KNOWN = ("known", "manual__known+1:00")
-SOME = r"^(/call(/\{dag_id\}.*|/order|/points|/breaks)?|/api/v2/dags/\{dag_id\}/dagRuns.*|/api/v2/(pools|variables|connections).*)$"
+SOME = r"^(/call/\{dag_id\}(/\{run_id\}(/events)?)?|/call/order|/api/v2/dags/\{dag_id\}/dagRuns|/api/v2/(variables|pools))$"
 
 
 @pytest.fixture(scope="module")
@@ -40,14 +40,30 @@ def ask(server: Server, document: str, *options: str) -> None:
     assert server.http.get("/call").status_code == 200
 
 
-@pytest.mark.skipif(EXAMPLES is not None, reason="the long form asks for more of everything")
-@pytest.mark.parametrize("phases, examples", [("examples,coverage", "1"), ("fuzzing", "8")])
-def test_some_of_the_api(with_runs: Server, phases: str, examples: str) -> None:
-    ask(with_runs, "/openapi.json", "--phases", phases, "-n", examples, "--seed", "1", "--include-path-regex", SOME)
+def cases() -> list[tuple[str, ...]]:
+    """A document, and what is asked of it."""
+    if EXAMPLES is not None:
+        phases = ("--phases", "examples,coverage,fuzzing,stateful", "-n", EXAMPLES)
+        return [
+            ("/openapi.json", *phases),
+            *((f"/call/{dag_id}/openapi.json", *phases) for dag_id in ("order", "points")),
+        ]
+    return [
+        (
+            "/openapi.json",
+            "--phases",
+            "examples,coverage,fuzzing",
+            "-n",
+            "5",
+            "--seed",
+            "1",
+            "--include-path-regex",
+            SOME,
+        )
+    ]
 
 
-@pytest.mark.skipif(EXAMPLES is None, reason="long: make test-api")
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("document", ["/openapi.json", "/call/order/openapi.json", "/call/points/openapi.json"])
-def test_all_of_the_api(with_runs: Server, document: str) -> None:
-    ask(with_runs, document, "--phases", "examples,coverage,fuzzing,stateful", "-n", str(EXAMPLES))
+@pytest.mark.parametrize("case", cases(), ids=lambda case: " ".join(case[:3]))
+def test_the_server_keeps_to_its_documents(with_runs: Server, case: tuple[str, ...]) -> None:
+    ask(with_runs, *case)
