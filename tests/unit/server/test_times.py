@@ -12,7 +12,13 @@ def test_what_is_taken_is_shown_again(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00", "9999-12-31T23:59:59.999999Z", "2026-13-01T00:00:00Z"],
+    [
+        "",
+        "0001-01-01T00:00:00+01:00",
+        "9999-12-31T23:59:59-01:00",
+        "9999-12-31T23:59:59.999999Z",
+        "2026-13-01T00:00:00Z",
+    ],
 )
 def test_what_could_not_be_shown_is_not_taken(text: str) -> None:
     for parse in (parse_time, parse_aware_time):
