@@ -306,6 +306,11 @@ class CoordinatorView(Protocol):
         """Ask for the run's end; teardowns still run. On an ended run nothing happens. Raises RunNotFound."""
         ...
 
+    async def delete(self, key: RunKey) -> bool:
+        """Forget a run, with its values and its idempotency key; False, and nothing is done, while it has not ended.
+        Raises RunNotFound, JournalError."""
+        ...
+
     def log_path(self, key: RunKey, task_id: str, map_index: int, try_number: int) -> str:
         """Absolute path of a try's log file, in Airflow's layout."""
         ...

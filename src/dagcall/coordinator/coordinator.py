@@ -34,7 +34,7 @@ from dagcall.coordinator.notices import LIMIT, Notices, Users
 from dagcall.coordinator.pools import Pools
 from dagcall.coordinator.recovery import rebuild
 from dagcall.coordinator.retaking import Retaking
-from dagcall.coordinator.retention import forget_old_runs
+from dagcall.coordinator.retention import forget, forget_old_runs
 from dagcall.coordinator.run import Run
 from dagcall.coordinator.run_questions import RunQuestions
 from dagcall.coordinator.run_waiter import RunWaiter
@@ -308,6 +308,14 @@ class Coordinator:
         if driver is not None:
             driver.feed(CancelRequested(by, reason))
         return run
+
+    async def delete(self, key: RunKey) -> bool:
+        run = await self.run(key)
+        if key in self._drivers or not run.head.state.is_final:
+            return False
+        await forget(self._journal, self.stored, key)
+        self._recent.pop(key, None)
+        return True
 
     def log_path(self, key: RunKey, task_id: str, map_index: int, try_number: int) -> str:
         # Airflow's default `[logging] log_filename_template`.

@@ -1,4 +1,4 @@
-"""How long ended runs are kept: `[dagcall] keep_runs`, in seconds. Without it they are kept for ever.
+"""How long ended runs are kept: `[dagcall] keep_runs`, in seconds; without it until somebody deletes them.
 
 A run is forgotten whole: its records, its values, stored ones too, what its tasks asked of people, and its idempotency
 key, which may then begin another run. Runs that have not ended are never touched. Task logs stay: they are Airflow's.
@@ -50,8 +50,13 @@ async def forget_once(
     query = HeadQuery(states=_ENDED, end_date=TimeRange(lt=before), order_by=("end_date",), limit=_PAGE)
     heads, _ = await journal.list_heads(query)
     for head in heads:
-        await stored.forget(head.key)  # before what names them: nobody would find them afterwards
-        await journal.store.write(forgetting(head.key))
-        await journal.delete(head.key)
+        await forget(journal, stored, head.key)
         recent.pop(head.key, None)
     return len(heads)
+
+
+async def forget(journal: Journal, stored: StoredValues, key: RunKey) -> None:
+    """Forget one run, which has ended."""
+    await stored.forget(key)  # before what names them: nobody would find them afterwards
+    await journal.store.write(forgetting(key))
+    await journal.delete(key)

@@ -297,6 +297,12 @@ class ScriptedCoordinator:
         await run.feed(CancelRequested(by, reason))
         return run
 
+    async def delete(self, key: RunKey) -> bool:
+        if not (await self.run(key)).head.state.is_final:
+            return False
+        del self.runs[key]
+        return await self.journal.delete(key)
+
     def log_path(self, key: RunKey, task_id: str, map_index: int, try_number: int) -> str:
         mapped = f"map_index={map_index}/" if map_index >= 0 else ""
         return f"{self._log_folder}/dag_id={key.dag_id}/run_id={key.run_id}/task_id={task_id}/{mapped}attempt={try_number}.log"

@@ -232,10 +232,21 @@ async def test_patch_to_failed_cancels(http: httpx.AsyncClient, coordinator: Scr
     assert (await http.patch(f"{RUNS}/r", json={"state": "success"})).status_code == 501
     assert (await http.patch(f"{RUNS}/r", json={"note": "x"})).status_code == 501
     assert (await http.patch(f"{RUNS}/r", json={"state": "running"})).status_code == 422
-    assert (await http.delete(f"{RUNS}/r")).status_code == 501
     coordinator.work.clear()
     await http.post("/call/simple?run_id=good")
     assert (await http.patch(f"{RUNS}/good", json={"state": "failed"})).status_code == 501
+
+
+async def test_a_run_that_has_ended_can_be_deleted(http: httpx.AsyncClient, coordinator: ScriptedCoordinator) -> None:
+    coordinator.work["make"] = hold
+    await http.post("/call/simple?wait=0&run_id=r")
+    active = await http.delete(f"{RUNS}/r")
+    assert active.status_code == 409
+    assert active.json()["detail"].endswith("run_id: `r` cannot be deleted in running state")
+    await http.delete("/call/simple/r")
+    assert (await http.delete(f"{RUNS}/r")).status_code == 204
+    missing = await http.delete(f"{RUNS}/r")
+    assert (missing.status_code, missing.json()["detail"].endswith("was not found")) == (404, True)
 
 
 async def test_wait_pushes_each_state_and_the_results(

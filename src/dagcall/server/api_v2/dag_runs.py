@@ -120,8 +120,11 @@ async def patch_run(context: Context, request: Request, caller: Caller) -> Respo
 
 
 async def delete_run(context: Context, request: Request, caller: Caller) -> Response:
-    await find_run(context, **_names(request))
-    raise NotSupported("dagcall does not support deleting runs.")
+    view = await find_run(context, **_names(request))
+    if not await context.coordinator.delete(view.key):
+        state = f"cannot be deleted in {view.head.state.value} state"
+        raise AirflowError(409, f"The DagRun with dag_id: `{view.key.dag_id}` and run_id: `{view.key.run_id}` {state}")
+    return Response(status_code=204)
 
 
 def _names(request: Request) -> dict[str, str]:

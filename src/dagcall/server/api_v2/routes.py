@@ -215,7 +215,7 @@ AIRFLOW_ROUTES: tuple[Route, ...] = (
             note=OPTIONAL_TEXT,
         ),
     ),
-    _change("DELETE", _RUN, Permission.RUN_DELETE, dag_runs.delete_run, "Not supported: delete a run", "runs", None),
+    _change("DELETE", _RUN, Permission.RUN_DELETE, dag_runs.delete_run, "Delete a run that has ended", "runs", None),
     _get(
         _RUN + "/wait",
         Permission.RUN_READ,
