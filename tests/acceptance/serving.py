@@ -51,9 +51,10 @@ class Server:
         workers: int | None = None,
         environment: Mapping[str, str] | None = None,
         python_path: Sequence[Path] = (),
+        port: int | None = None,
     ) -> None:
         self.home = home
-        self.port = _free_port()
+        self.port = port or _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         command = [sys.executable, "-m", "dagcall.cli", "serve", str(dags), "--port", str(self.port)]
         command += ["--journal", f"sqlite:///{home / 'journal.db'}"]

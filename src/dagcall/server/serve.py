@@ -18,7 +18,7 @@ import uvicorn
 
 from dagcall.compose import Settings, airflow_home, compose
 from dagcall.coordinator.coordinator import Coordinator
-from dagcall.errors import ConfigError, DagcallError
+from dagcall.errors import ConfigError, DagcallError, UsageError
 from dagcall.model.survival import Durability, OnRestart
 from dagcall.server.app import create_app
 from dagcall.server.settings import ServerSettings
@@ -152,4 +152,4 @@ class _Server:
             log.error("%s", error)
         else:
             log.error("the server could not start", exc_info=error)
-        return 5
+        return 2 if isinstance(error, UsageError) else 5
