@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from dagcall.cli.arguments import Commands, add_output, add_server, add_wait, moment, params_of, seconds
 from dagcall.cli.exits import Exit, explain, going_on
+from dagcall.cli.interrupts import held_back
 from dagcall.cli.paging import all_of
 from dagcall.cli.progress import progress_on
 from dagcall.cli.terminal import Terminal
@@ -82,16 +83,24 @@ def run(args: Namespace, terminal: Terminal) -> int:
             durability=args.durability,
         )
         if args.stream:
-            return _stream(client.stream(args.dag_id, params), args, terminal)
+            return _stream(client, client.stream(args.dag_id, params), args, terminal)
         if args.detach and args.wait is not None:
             raise UsageError("--detach does not wait: leave out --wait")
         began = time.monotonic()
-        handle = client.submit(args.dag_id, params)
+        cancels = args.on_disconnect == "cancel"
+        handle: RunHandle | None = None
+        try:
+            with held_back():  # once the call is sent there may be a run, whose id comes with the answer
+                handle = client.submit(args.dag_id, params)
+        except KeyboardInterrupt:
+            if handle is None:
+                raise
+            return _interrupted(handle, terminal, cancels=cancels)
         if args.detach:
             terminal.value({"dag_id": handle.dag_id, "run_id": handle.id}, args.output)
             return Exit.OK
         left = None if args.wait is None else args.wait - (time.monotonic() - began)
-        return finish(client, handle, left, args.output, terminal, cancels=args.on_disconnect == "cancel")
+        return finish(client, handle, left, args.output, terminal, cancels=cancels)
 
 
 def finish(
@@ -101,18 +110,18 @@ def finish(
     try:
         value = _watched(client, run, wait, terminal) if terminal.is_live else run.result(timeout=wait)
     except KeyboardInterrupt:
-        if cancels:
-            run.cancel()
-        return _interrupted(run.dag_id, run.id, terminal, cancels=cancels)
+        return _interrupted(run, terminal, cancels=cancels)
     terminal.value(value, output)
     return Exit.OK
 
 
-def _interrupted(dag_id: str, run_id: str, terminal: Terminal, *, cancels: bool) -> int:
-    """`run_id` is empty when the server had not told it yet."""
-    becomes = "is cancelled" if cancels else "goes on"
-    hints = going_on(dag_id, run_id) if run_id else []
-    terminal.message("\n".join([f"dagcall: interrupted; the run {becomes}", *(hints[:1] if cancels else hints)]))
+def _interrupted(run: RunHandle | None, terminal: Terminal, *, cancels: bool) -> int:
+    """None: the server had not told its id yet."""
+    hints = [] if run is None else going_on(run.dag_id, run.id)
+    if cancels and run is not None:
+        run.cancel()
+    becomes, hints = ("is cancelled", hints[:1]) if cancels else ("goes on", hints)
+    terminal.message("\n".join([f"dagcall: interrupted; the run {becomes}", *hints]))
     return Exit.INTERRUPTED
 
 
@@ -141,7 +150,7 @@ def _tasks(client: Client, run: RunHandle) -> str:
     return ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
 
 
-def _stream(events: Iterator[RunEvent], args: Namespace, terminal: Terminal) -> int:
+def _stream(client: Client, events: Iterator[RunEvent], args: Namespace, terminal: Terminal) -> int:
     code = Exit.UNAVAILABLE
     run_id = ""
     try:
@@ -158,7 +167,8 @@ def _stream(events: Iterator[RunEvent], args: Namespace, terminal: Terminal) -> 
         if code is Exit.UNAVAILABLE:
             raise NotFinished(args.dag_id, run_id, waited=args.wait) from None
     except KeyboardInterrupt:
-        return _interrupted(args.dag_id, run_id, terminal, cancels=args.on_disconnect == "cancel")
+        run = client.run(args.dag_id, run_id) if run_id else None
+        return _interrupted(run, terminal, cancels=args.on_disconnect == "cancel")
     return code
 
 

@@ -13,7 +13,7 @@ import pytest
 import dagcall
 from dagcall import errors
 
-from ..serving import DAGS, SOURCE, Server
+from ..serving import DAGS, SOURCE, Server, eventually
 
 
 def test_call(shared: Server) -> None:
@@ -101,8 +101,9 @@ def test_on_disconnect(shared: Server) -> None:
         events = run.events()
         next(events)
         events.close()  # type: ignore[attr-defined]
+        eventually(lambda: run.state() == "failed", what="the cancel")
         with pytest.raises(errors.RunCancelled):
-            run.result(timeout=10)
+            run.result()
 
 
 @pytest.mark.parametrize(
