@@ -76,6 +76,10 @@ differential: install ## Compare N (default 2000) generated DAGs under stock Air
 differential-scheduler: install ## The same for N (default 50) DAGs under stock Airflow's scheduler on PostgreSQL, 5 min
 	@$(VENV)/python tests/integration/differential/scheduler.py $(or $(N),50)
 
+.PHONY: test-outcome
+test-outcome: install ## Compare the outcomes of N (default 10000) random DAGs with all that can happen to them, 20 min
+	@$(VENV)/python tests/integration/certainty/run.py $(or $(N),10000)
+
 ci: check test ## What CI runs
 
 lock: ## Write requirements/*.txt again; UPGRADE=1 takes newer versions

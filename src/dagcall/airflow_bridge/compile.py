@@ -22,6 +22,7 @@ from airflow.sdk.definitions.taskgroup import MappedTaskGroup
 from airflow.sdk.definitions.xcom_arg import ConcatXComArg, MapXComArg, PlainXComArg, XComArg, ZipXComArg
 
 from dagcall.airflow_bridge import assets, notes, refusals, returns, weights
+from dagcall.airflow_bridge.branches import skips_direct_only
 from dagcall.airflow_bridge.empty import is_empty
 from dagcall.airflow_bridge.settings import conf, has_custom_xcom_backend, inherits_airflow_limits
 from dagcall.airflow_bridge.suspension import start_trigger
@@ -116,6 +117,7 @@ def _compile_task(task: Operator, catchup: bool) -> TaskPlan:
         is_empty=is_empty(task),
         is_result=bool(task.returns_dag_result),
         can_skip_downstream=bool(task.inherits_from_skipmixin),
+        skips_direct_only=skips_direct_only(task),
         reads=tuple(_reads(task)),
         priority_weight=task.priority_weight,
         effective_weight=weights.effective(task),

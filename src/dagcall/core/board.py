@@ -60,7 +60,7 @@ class Board:
         """Tasks to judge (again); ordered, so that a replay gives the same attempt numbers. Of those in mapped groups
         only the instances in `TaskRun.to_judge`."""
         self.setback = False
-        """Something ended that can make a failure certain: other than with success, or a branch that skips no more."""
+        """Something ended that can make a failure certain: other than with success, or a task that `decides`."""
         self._event: Event | None = None
         self._carried = False
 
@@ -263,7 +263,7 @@ class Board:
             self.dirty[affected] = None
         for affected in task.affects_in_groups:
             affected.touch(task, ti.map_index)
-        if state is not TaskState.SUCCESS or task.task.can_skip_downstream:
+        if state is not TaskState.SUCCESS or (task.decides and not task.unfinished):
             self.setback = True
         if state is TaskState.FAILED or state is TaskState.UPSTREAM_FAILED:
             self.any_bad = True

@@ -8,9 +8,12 @@ the latest with the run's end). What comes from outside (cancel, deadline, `dagr
 import functools
 import operator
 from collections.abc import Iterable, Mapping, Sequence
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from dagcall.core.instance import TaskRun
+from dagcall.core.mapping import Possible, mappings_of, possible_widths
+from dagcall.core.xcoms import RunXComs
+from dagcall.model.plan import DagPlan
 from dagcall.model.states import TriggerRule
 
 SUCCESS, SKIPPED, FAILED, UPSTREAM_FAILED, RUNS = (1 << bit for bit in range(5))
@@ -23,30 +26,54 @@ Ends = frozenset[int]
 """How a group of instances ends: for each of them one mask of its possible states, equal masks only once."""
 
 
-class Forecast:
-    """The possible final states of every unfinished task at one moment, for those on the path to the answer."""
+class Scene(NamedTuple):
+    """The run that is looked at."""
 
-    def __init__(self, tasks: Mapping[str, TaskRun], fail_fast: bool) -> None:
-        """`tasks`: all of the run in topological order. Linear in tasks and edges, whatever the map widths."""
-        self._tasks = tasks
-        self._ends: dict[str, Ends] = {}
-        self._skippable: dict[str, bool] = {}
-        # With fail_fast the next failure turns whatever has not succeeded or failed into skipped.
-        may_fail_fast = fail_fast and any(task.unfinished for task in tasks.values())
-        for task_id, task in tasks.items():
-            if task.on_answer_path:
-                ups = [tasks[up] for up in task.task.upstream]
-                self._skippable[task_id] = (may_fail_fast and not task.task.is_teardown) or any(
-                    self._skippable[up.task.task_id] or (up.unfinished and up.task.can_skip_downstream) for up in ups
-                )
-                self._ends[task_id] = self._ends_of(task, ups)
+    plan: DagPlan
+    tasks: Mapping[str, TaskRun]
+    xcoms: RunXComs
+
+    def possible_widths(self, task: TaskRun) -> Possible:
+        """Of a task that is not expanded yet."""
+        return possible_widths(mappings_of(task.task, self.plan), self.tasks, self.xcoms)
+
+
+class Forecast:
+    """The possible final states of some tasks at one moment. They must include all that is upstream of them."""
+
+    def __init__(
+        self, scene: Scene, path: Iterable[str], assumed: Mapping[str, Ends] | None = None, *, smooth: bool = False
+    ) -> None:
+        """Linear in tasks and edges, whatever the map widths. `path`: the tasks, in topological order. `assumed`: how
+        some of them end. `smooth`: whatever runs succeeds, and no branch skips anything."""
+        self._scene = scene
+        self._tasks = scene.tasks
+        self._assumed = assumed or {}
+        self._executed = SUCCESS if smooth else EXECUTED
+        self.ends: dict[str, Ends] = {}
+        """By task."""
+        self.open: dict[str, int] = {}
+        """By task that is unfinished: what those of its instances that are may end in, whatever is assumed of it."""
+        self._far: dict[str, bool] = {}
+        self._smooth = smooth
+        self._stops = scene.plan.fail_fast and not smooth and any(self._may_fail(task) for task in self._tasks.values())
+        """With fail_fast the next failure turns whatever waits into skipped."""
+        for task_id in path:
+            task = scene.tasks[task_id]
+            ups = [scene.tasks[up] for up in task.task.upstream]
+            foreseen = self._ends_of(task, ups)
+            self.ends[task_id] = self._assumed.get(task_id, foreseen)
 
     def is_doomed(self, task: TaskRun) -> bool:
         """Whether some instance of the task is certain to end failed or upstream_failed."""
-        return any(not mask & ~BAD for mask in self._ends[task.task.task_id])
+        return any(not mask & ~BAD for mask in self.ends[task.task.task_id])
+
+    def _may_fail(self, task: TaskRun) -> bool:
+        assumed = self._assumed.get(task.task.task_id)
+        return bool(task.unfinished) and (assumed is None or can(assumed, FAILED))
 
     def _ends_of(self, task: TaskRun, ups: Sequence[TaskRun]) -> Ends:
-        skippable = SKIPPED if self._skippable[task.task.task_id] else 0
+        near, far = self._skippers(task, ups)
         ended = task.ended
         ends = set()
         if ended.success:
@@ -56,18 +83,36 @@ class Forecast:
         if ended.failed:
             ends.add(FAILED)
         if ended.upstream_failed:
-            ends.add(UPSTREAM_FAILED | skippable)
+            ends.add(UPSTREAM_FAILED | (SKIPPED if far and not task.expanded else 0))
         if task.unfinished:
-            mask = skippable
+            mask = SKIPPED if near or (far and not task.expanded) or (self._stops and not task.task.is_teardown) else 0
             if task.unfinished > task.waiting:
-                mask |= EXECUTED
+                mask |= self._executed
             if task.waiting:
                 mask |= self._waiting(task, ups)
-            ends.add(mask or ANY)  # nothing possible: a deadlock, which the end of the run tells
+            mask = mask or ANY  # nothing possible: a deadlock, which the end of the run tells
+            self.open[task.task.task_id] = mask
+            ends.add(mask)
         return frozenset(ends)
 
+    def _skippers(self, task: TaskRun, ups: Sequence[TaskRun]) -> tuple[bool, bool]:
+        """Whether a branch may still skip the task's instances that wait, and whether even those that have ended
+        upstream_failed (`RunMachine._skip`)."""
+        if self._smooth:
+            return False, False
+        task_id = task.task.task_id
+        self._far[task_id] = any(self._far[up.task.task_id] or self._may_skip(up, anything=True) for up in ups)
+        near = any(self._may_skip(up) for up in ups)
+        overwrites = any(self._may_skip(up) for up in ups if not up.task.needs_expansion)
+        return near, self._far[task_id] or overwrites
+
+    def _may_skip(self, up: TaskRun, *, anything: bool = False) -> bool:
+        """Whether it may end with a decision to skip what is directly downstream of it, or `anything` that is."""
+        skips = up.unfinished and up.task.can_skip_downstream and can(self.ends[up.task.task_id], SUCCESS)
+        return bool(skips) and not (anything and (up.task.needs_expansion or up.task.skips_direct_only))
+
     def _waiting(self, task: TaskRun, ups: Sequence[TaskRun]) -> int:
-        if task.task.mapped_groups:
+        if task.task.mapped_groups and (task.expanded or self._scene.possible_widths(task).some):
             return self._waiting_in_group(task, ups)
         mask = RUNS
         if ups and task.task.trigger_rule is not TriggerRule.ALWAYS:
@@ -76,10 +121,7 @@ class Forecast:
             mask |= (UPSTREAM_FAILED if can(setups, BAD) else 0) | (SKIPPED if can(setups, SKIPPED) else 0)
             if not all_in(setups, SUCCESS):
                 mask &= ~RUNS
-        mask = self._with_sources(task, mask)
-        if mask & RUNS and task.task.mapping is not None and not task.expanded:
-            mask |= UPSTREAM_FAILED | SKIPPED  # its length may turn out unknown, or zero
-        return _executed(task, mask)
+        return self._run(task, self._expand(task, self._with_sources(task, mask)))
 
     def _waiting_in_group(self, task: TaskRun, ups: Sequence[TaskRun]) -> int:
         """Each instance waits for some instances of its upstreams: for any of them, as far as is looked at here."""
@@ -92,7 +134,7 @@ class Forecast:
                 mask &= ~RUNS
         if not task.expanded or any(relation.further for relation in task.node.relations.values()):
             mask |= UPSTREAM_FAILED | SKIPPED | RUNS  # it may wait for no instance of some upstream at all
-        return _executed(task, self._with_sources(task, mask))
+        return self._run(task, self._expand(task, self._with_sources(task, mask)))
 
     def _with_sources(self, task: TaskRun, mask: int) -> int:
         sources = [self._tasks[source] for source in task.node.sources]
@@ -102,19 +144,28 @@ class Forecast:
             mask &= ~RUNS
         return mask
 
+    def _expand(self, task: TaskRun, mask: int) -> int:
+        """`mask`, given the lengths of what the task is mapped over."""
+        if not mask & RUNS or task.expanded or not task.task.needs_expansion:
+            return mask
+        width = self._scene.possible_widths(task)
+        if self._smooth and width.some:
+            return mask
+        mask |= (UPSTREAM_FAILED if width.unknown else 0) | (SKIPPED if width.none else 0)
+        return mask if width.some else mask & ~RUNS
+
+    def _run(self, task: TaskRun, mask: int) -> int:
+        """`mask` with `RUNS` replaced."""
+        if mask & RUNS:
+            mask |= SUCCESS if task.task.is_empty else self._executed
+        return mask & ~RUNS
+
     def _any_of(self, tasks: Iterable[TaskRun]) -> Ends:
         """One mask a task: all that any of its instances may end in."""
-        return frozenset(functools.reduce(operator.or_, self._ends[task.task.task_id]) for task in tasks)
+        return frozenset(functools.reduce(operator.or_, self.ends[task.task.task_id]) for task in tasks)
 
     def _union(self, tasks: Iterable[TaskRun]) -> Ends:
-        return frozenset[int]().union(*(self._ends[task.task.task_id] for task in tasks))
-
-
-def _executed(task: TaskRun, mask: int) -> int:
-    """`mask` with `RUNS` replaced."""
-    if mask & RUNS:
-        mask |= SUCCESS if task.task.is_empty else EXECUTED
-    return mask & ~RUNS
+        return frozenset[int]().union(*(self.ends[task.task.task_id] for task in tasks))
 
 
 def can(ends: Ends, states: int) -> bool:

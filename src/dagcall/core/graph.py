@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from dagcall.core.groups import Relation, relation
 from dagcall.model.plan import DagPlan, TaskPlan
+from dagcall.model.states import TriggerRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class Node:
     """Of a task in mapped groups: to each of the relatives that it waits for. Of all others: empty."""
     expansion: frozenset[str]
     """Of a task in mapped groups: whose output any of these groups is mapped over."""
+    decides: bool
+    """Its success, too, can make a failure certain."""
 
 
 class Graph:
@@ -53,6 +56,10 @@ class Graph:
                 self._descendants[index] |= self._descendants[down] | 1 << down
         self._setups = _mask(index for index, task in enumerate(tasks) if task.is_setup)
         self._teardowns = _mask(index for index, task in enumerate(tasks) if task.is_teardown)
+        sources = _mapped_over(plan)
+        self.sources = tuple(task.task_id for task in tasks if task.task_id in sources and not task.needs_expansion)
+        """The tasks whose value gives others their length; but for those that are mapped: theirs is never unknown."""
+        self._deciding = _deciding(plan, sources)
         self.nodes: tuple[Node, ...] = tuple(self._node(plan, index, task) for index, task in enumerate(tasks))
         self.leaves: tuple[str, ...] = self._effective_leaves()
         """The tasks whose instances decide the run's state (`DagRun._tis_for_dagrun_state`)."""
@@ -75,6 +82,7 @@ class Graph:
             sources=mapping.upstreams if (mapping := plan.innermost_mapping(task)) is not None else (),
             relations={task_id: relation(task, plan.by_id[task_id]) for task_id in relatives},
             expansion=frozenset(up for group in task.mapped_groups for up in plan.mappings[group].upstreams),
+            decides=task.task_id in self._deciding,
         )
 
     def _indirect_setups(self, index: int) -> int:
@@ -115,6 +123,19 @@ class Graph:
 
     def _ids(self, mask: int) -> tuple[str, ...]:
         return tuple(self._tasks[index].task_id for index in _bits(mask))
+
+
+def _mapped_over(plan: DagPlan) -> frozenset[str]:
+    mappings = [*plan.mappings.values(), *(task.mapping for task in plan.tasks if task.mapping is not None)]
+    return frozenset(source for mapping in mappings for source in mapping.upstreams)
+
+
+def _deciding(plan: DagPlan, sources: frozenset[str]) -> frozenset[str]:
+    """A branch that skips no more; what others are mapped over, by its length. Under rules by which a task is skipped
+    because of successes, but not at the first of them: all."""
+    if any(task.trigger_rule in (TriggerRule.ONE_FAILED, TriggerRule.ONE_DONE) for task in plan.tasks):
+        return frozenset(plan.by_id)
+    return sources.union(task.task_id for task in plan.tasks if task.can_skip_downstream)
 
 
 def _mask(indexes: Iterable[int]) -> int:

@@ -121,6 +121,7 @@ class TaskRun:
     __slots__ = (
         "affects",
         "affects_in_groups",
+        "decides",
         "ended",
         "expanded",
         "feeds",
@@ -179,6 +180,7 @@ class TaskRun:
         self.watched = False
         """The answer of the call waits for this task."""
         self.on_answer_path = True
+        self.decides = node.decides
 
     def expand(self, width: int) -> None:
         """Turn the unexpanded instance into index 0 and add the others."""

@@ -5,9 +5,9 @@ Authoritative: `get_mapped_ti_count` (airflow/serialization/definitions/mappedop
 at that moment; Airflow then fails the task, it does not wait (its trigger rule was already met).
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Mapping as Dict
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from dagcall.core.instance import TaskRun
 from dagcall.core.trigger_rules import READY
@@ -16,6 +16,14 @@ from dagcall.model.events import ErrorInfo
 from dagcall.model.ids import UNMAPPED
 from dagcall.model.plan import RETURN_VALUE, DagPlan, Mapping, MapSource, TaskPlan
 from dagcall.model.states import TaskState
+
+
+class Possible(NamedTuple):
+    """Which lengths there may still be."""
+
+    unknown: bool
+    none: bool
+    some: bool
 
 
 def mappings_of(task: TaskPlan, plan: DagPlan) -> tuple[Mapping, ...]:
@@ -50,6 +58,30 @@ def width(mappings: Iterable[Mapping], tasks: Dict[str, TaskRun], xcoms: RunXCom
                 return None
             product *= length
     return product
+
+
+def possible_widths(mappings: Iterable[Mapping], tasks: Dict[str, TaskRun], xcoms: RunXComs) -> Possible:
+    """What `width` may say when the turn of a task has come."""
+    return _combined([_possible(source, tasks, xcoms) for mapping in mappings for source in mapping.sources], all)
+
+
+def _possible(source: MapSource, tasks: Dict[str, TaskRun], xcoms: RunXComs) -> Possible:
+    if source.parts:
+        every = all if source.kind == "zip" and not source.longest else any
+        return _combined([_possible(part, tasks, xcoms) for part in source.parts], every)
+    if source.kind == "xcom" and tasks[source.task_id].unfinished:
+        return Possible(unknown=True, none=True, some=True)
+    length = _length(source, tasks, xcoms)
+    return Possible(unknown=length is None, none=length == 0, some=bool(length))
+
+
+def _combined(parts: Sequence[Possible], every: Callable[[Iterable[bool]], bool]) -> Possible:
+    """Of a length that is 0 unless `every` one (any, all) of its parts is more."""
+    unknown = any(part.unknown for part in parts)
+    if not all(part.none or part.some for part in parts):
+        return Possible(unknown, none=False, some=False)
+    other = any if every is all else all
+    return Possible(unknown, none=other(part.none for part in parts), some=every(part.some for part in parts))
 
 
 def not_expanded(task: TaskPlan, width: int | None) -> tuple[TaskState, ErrorInfo | None]:

@@ -1,34 +1,53 @@
 """When a call can be answered: the result is known, or the failure is certain.
 
 The answer waits for the *watched* tasks: the designated ones, or, with none of them or all of them skipped, the leaves
-that decide the run's state. Success is known when all watched tasks have ended well; failure is certain when one of
-them can only end failed or upstream_failed (`forecast`), whatever the unfinished instances still do.
+that decide the run's state.
+
+- *Success* is told when all watched tasks have ended well; with values also when some have them and the others are
+  certain to be skipped. It is told of what has happened, never ahead of it: until a task has ended, a cancel, a deadline
+  or a `dagrun_timeout` may take its success away.
+- *Failure* is told when it is certain: in every way in which the run may go on a result task ends failed or
+  upstream_failed, or all of them are skipped and the run fails (`forecast`, `certainty`). `cause` says why.
+
+Neither is told early: what is told is so however the run goes on. What comes from outside is not foreseen: cancels,
+deadlines, `dagrun_timeout`, and XComs that are set or deleted other than by their own attempt. Neither is told late, so
+at the first event after which it is certain, but for
+
+- DAGs with too many ways to go on (`certainty.EFFORT`), where tasks hang on each other in a way that only going through
+  them shows;
+- instances of tasks in mapped groups, which are looked at per task and not one by one;
+- orders: where upstreams fail and are skipped, the one that ends first decides, and which orders exclude each other is
+  not looked at;
+- branches of the author's own classes, which may skip whatever is downstream of them as long as they have not ended.
+
+`tests/integration/certainty` compares both with all that can happen to random DAGs.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
+from dagcall.core import cause, certainty
 from dagcall.core.board import Board
-from dagcall.core.forecast import Forecast
+from dagcall.core.forecast import BAD, SKIPPED, SUCCESS, Forecast, Scene, can
 from dagcall.core.graph import Graph
-from dagcall.core.instance import TaskInstance, TaskRun
+from dagcall.core.instance import TaskRun
 from dagcall.core.xcoms import RunXComs
-from dagcall.model.commands import CauseLink, Failure, Outcome
-from dagcall.model.events import ErrorInfo
+from dagcall.model.commands import Failure, Outcome
+from dagcall.model.ids import UNMAPPED
 from dagcall.model.plan import RETURN_VALUE, DagPlan
-from dagcall.model.states import OutcomeKind, TaskState
+from dagcall.model.states import OutcomeKind
 
 
 class Watch:
     """What the answer of one run waits for."""
 
     def __init__(self, plan: DagPlan, graph: Graph, board: Board, xcoms: RunXComs) -> None:
-        self._plan = plan
         self._graph = graph
         self._board = board
-        self._xcoms = xcoms
+        self._scene = Scene(plan, board.tasks, xcoms)
         self._designated: tuple[TaskRun, ...] = ()
         self._watched: tuple[TaskRun, ...] = ()
+        self._has_parts = False
+        """More than one instance makes up the value: some may have succeeded while others wait."""
 
     def begin(self, designated: tuple[str, ...]) -> None:
         """The run was accepted and is answered with these tasks; with its own state when there are none."""
@@ -37,9 +56,10 @@ class Watch:
         for task_id, task in tasks.items():
             task.on_answer_path = task_id in on_path
         self._designated = tuple(tasks[task_id] for task_id in designated)
+        self._has_parts = len(designated) > 1 or (bool(designated) and self._designated[0].task.needs_expansion)
         for task in self._watched:
             task.watched = False
-        self._watched = self._designated or tuple(tasks[task_id] for task_id in self._graph.leaves)
+        self._watched = self._designated or self._leaves()
         for task in self._watched:
             task.watched = True
         self._board.watched_open = sum(task.unfinished for task in self._watched)
@@ -54,28 +74,86 @@ class Watch:
             self.begin(())  # all results were skipped: the run's own final state is the answer
             board.setback = True
             return self.decide()
-        # Only bad ends make a failure certain, and the success of an ordinary task never completes one.
-        if not board.any_bad or not (board.setback or not board.unfinished):
+        if self._has_parts and self._waits_for_skips_only():
+            return Outcome(OutcomeKind.SUCCESS, self._values(skips_follow=True), self._names())
+        # A failure needs a bad end, or a length that is not known; and an ordinary success never completes one.
+        if not (board.setback or not board.unfinished) or not (board.any_bad or self._lacks_length()):
             return None
-        forecast = Forecast(board.tasks, self._plan.fail_fast)
-        for task in self._watched:
-            if forecast.is_doomed(task):
-                return self.failed(OutcomeKind.FAILED, explain(task, board.tasks, forecast))
-        return None
+        return self._certain_failure()
+
+    def _lacks_length(self) -> bool:
+        """Whether a task that others are mapped over has succeeded without a value that has a length."""
+        for task_id in self._graph.sources:
+            if self._board.tasks[task_id].ended.success:
+                item = self._scene.xcoms.get(task_id, UNMAPPED, RETURN_VALUE)
+                if item is None or item.mapped_length is None:
+                    return True
+        return False
+
+    def _waits_for_skips_only(self) -> bool:
+        """The value is known: some results have succeeded, and the others are certain to be skipped."""
+        some = False
+        for task in self._designated:
+            if task.unfinished != task.waiting or task.ended.bad:
+                return False
+            some = some or task.ended.success > 0
+        return some and certainty.is_certain(self._scene, self._path(), self._only_skips)
+
+    def _only_skips(self, forecast: Forecast) -> bool:
+        return all(forecast.open[task.task.task_id] == SKIPPED for task in self._designated if task.unfinished)
+
+    def _certain_failure(self) -> Outcome | None:
+        forecast = Forecast(self._scene, self._path())
+        doomed = next((task for task in self._watched if forecast.is_doomed(task)), None)
+        if doomed is None:
+            if self._may_go_well():
+                return None
+            path = list(self._board.tasks)
+            if not certainty.is_certain(self._scene, path, self._fails):
+                return None
+            forecast = Forecast(self._scene, path)
+            candidates = (*self._designated, *self._leaves())
+            doomed = next((task for task in candidates if forecast.is_doomed(task)), None)
+            if doomed is None:
+                doomed = next(task for task in candidates if can(forecast.ends[task.task.task_id], BAD))
+        return self.failed(OutcomeKind.FAILED, cause.explain(doomed, self._scene, forecast))
+
+    def _may_go_well(self) -> bool:
+        """Whether the call is answered with success if all goes well from now on: the quick way to see that no failure
+        is certain."""
+        smooth = Forecast(self._scene, self._path(), smooth=True)
+        ends = [mask for task in self._watched for mask in smooth.ends[task.task.task_id]]
+        if not all(mask in (SUCCESS, SKIPPED) for mask in ends):
+            return False
+        return not self._designated or SUCCESS in ends
+
+    def _fails(self, forecast: Forecast) -> bool:
+        if any(forecast.is_doomed(task) for task in self._watched):
+            return True
+        if any(can(forecast.ends[task.task.task_id], SUCCESS) for task in self._designated):
+            return False
+        return any(forecast.is_doomed(task) for task in self._leaves())
 
     def failed(self, kind: OutcomeKind, failure: Failure) -> Outcome:
         """An outcome without a result, with the values that are known nevertheless."""
         return Outcome(kind, self._values(), self._names(), failure)
 
+    def _path(self) -> list[str]:
+        return [task_id for task_id, task in self._board.tasks.items() if task.on_answer_path]
+
+    def _leaves(self) -> tuple[TaskRun, ...]:
+        return tuple([self._board.tasks[task_id] for task_id in self._graph.leaves])
+
     def _names(self) -> tuple[str, ...]:
         return tuple(task.task.task_id for task in self._designated)
 
-    def _values(self) -> dict[str, bytes]:
-        """Plain JSON by task; tasks that did not end, failed or were skipped are left out."""
+    def _values(self, *, skips_follow: bool = False) -> dict[str, bytes]:
+        """Plain JSON by task; tasks that did not end, failed or were skipped are left out. `skips_follow`: whatever is
+        unfinished will be skipped."""
         return {
-            task.task.task_id: _value_of(task, self._xcoms)
+            task.task.task_id: _value_of(task, self._scene.xcoms)
             for task in self._designated
-            if not task.unfinished and not task.ended.bad and task.ended.success
+            if (skips_follow or not task.unfinished) and not task.ended.bad and task.ended.success
         }
 
 
@@ -85,50 +163,6 @@ def _value_of(task: TaskRun, xcoms: RunXComs) -> bytes:
         return task.instances[0].plain or b"null"
     pushed = [task.instances[index] for index in xcoms.map_indexes(task.task.task_id, RETURN_VALUE) if index >= 0]
     return b"[" + b",".join(ti.plain or b"null" for ti in pushed) + b"]"
-
-
-def explain(target: TaskRun, tasks: Mapping[str, TaskRun], forecast: Forecast) -> Failure:
-    """Why `target` is doomed: the earliest failure among those it can be blamed on, and the way from there."""
-    towards: dict[str, TaskRun | None] = {target.task.task_id: None}
-    pending, suspects = [target], []
-    for task in pending:
-        if task.ended.failed:
-            suspects.append(task)  # it ran: what is upstream of it is not to blame
-            continue
-        blamed = [
-            up
-            for up in (tasks[task_id] for task_id in (*task.task.upstream, *task.node.setups))
-            if up.task.task_id not in towards and (up.ended.bad or forecast.is_doomed(up))
-        ]
-        towards.update((up.task.task_id, task) for up in blamed)
-        pending.extend(blamed)
-    # Without any failure there is an upstream_failed without one (an unknown map length): the farthest.
-    root = min(suspects, key=lambda task: _worst(task).end_date or 0.0, default=pending[-1])
-    links, step = [], towards[root.task.task_id]
-    worst = _worst(root)
-    links.append(CauseLink(*worst.key, worst.state))
-    while step is not None:
-        instance = _worst(step)
-        links.append(CauseLink(*instance.key, instance.state))
-        step = towards[step.task.task_id]
-    error = worst.error or ErrorInfo("UpstreamFailed", f"task {worst.key} could not run: see the tasks upstream of it")
-    return Failure(
-        error=error,
-        failed_task=root.task.task_id,
-        map_index=worst.map_index,
-        try_number=worst.try_number,
-        cause=tuple(links),
-        reject=worst.reject,
-    )
-
-
-def _worst(task: TaskRun) -> TaskInstance:
-    """The instance that stands for a doomed task: the one that failed first, else upstream_failed, else any."""
-    for state in (TaskState.FAILED, TaskState.UPSTREAM_FAILED):
-        bad = [ti for ti in task.instances if ti.state is state]
-        if bad:
-            return min(bad, key=lambda ti: ti.end_date or 0.0)
-    return task.instances[0]
 
 
 def as_data(kind: OutcomeKind, failure: Failure) -> dict[str, Any]:

@@ -119,6 +119,8 @@ class TaskPlan:
     """An `EmptyOperator` without callbacks, inlets or outlets: succeeds without a worker, as in Airflow."""
     can_skip_downstream: bool = False
     """It may decide to skip tasks downstream of it: Airflow's `inherits_from_skipmixin` (branching, short-circuit)."""
+    skips_direct_only: bool = False
+    """... and then only those directly downstream: all but a short-circuit that ignores their trigger rules."""
     is_result: bool = False
     """Designated by `@result`, `dag.add_result` or by returning it from the `@dag` function."""
     reads: tuple[XComRef, ...] = ()

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from dagcall.core import forecast
+from dagcall.core.machine import RunMachine
 from dagcall.core.trigger_rules import READY, Counts, evaluate
 from dagcall.model.plan import Mapping, MapSource, TaskPlan
 from dagcall.model.states import TaskState, TriggerRule
@@ -17,6 +18,10 @@ BITS = {
     TaskState.FAILED: forecast.FAILED,
     TaskState.UPSTREAM_FAILED: forecast.UPSTREAM_FAILED,
 }
+
+
+def foreseen(machine: RunMachine) -> dict[str, forecast.Ends]:
+    return forecast.Forecast(machine._watch._scene, machine._board.tasks).ends
 
 
 def verdicts(rule: TriggerRule, masks: tuple[int, ...], setups: bool) -> int:
@@ -58,9 +63,9 @@ def test_a_map_may_turn_out_empty_or_of_unknown_length(
 ) -> None:
     run = run_of(task("a"), task("m", "a", mapping=Mapping((MapSource("xcom", task_id="a"),)), trigger_rule="all_done"))
     run.start("a")
-    assert forecast.Forecast(run.machine._board.tasks, False)._ends["m"] == {forecast.ANY}
+    assert foreseen(run.machine)["m"] == {forecast.ANY}
 
 
 def test_indirect_setups_show_in_the_forecast(run_of: Callable[..., Any], task: Callable[..., TaskPlan]) -> None:
     run = run_of(task("s", is_setup=True), task("a", "s"), task("b", "a", trigger_rule="all_done"))
-    assert forecast.Forecast(run.machine._board.tasks, False)._ends["b"] == {forecast.ANY}
+    assert foreseen(run.machine)["b"] == {forecast.ANY}

@@ -320,7 +320,7 @@ def test_an_outcome_is_certain_in_every_continuation(
     run = run_of(*tasks, fail_fast=fail_fast, mapped_groups=groups_of(tasks))
     while run.outcome is None:
         # No step may leave a certain failure unnoticed: the machine looks for it only when it has a reason to.
-        foreseen = forecast.Forecast(run.machine._board.tasks, fail_fast)
+        foreseen = forecast.Forecast(run.machine._watch._scene, run.machine._board.tasks)
         assert not any(foreseen.is_doomed(task) for task in run.machine._watch._watched)
         run.feed(data.draw(st.sampled_from(next_events(run.machine))))
     outcome = run.outcome
@@ -346,7 +346,7 @@ def test_the_forecast_holds_every_state_that_comes(
     for _ in range(data.draw(st.integers(0, 8))):
         if events := next_events(run.machine):
             run.feed(data.draw(st.sampled_from(events)))
-    foreseen = forecast.Forecast(run.machine._board.tasks, False)._ends
+    foreseen = forecast.Forecast(run.machine._watch._scene, run.machine._board.tasks).ends
     for end in explore(copy.deepcopy(run.machine), [80], set(), snapshot):
         for ti in end.instances():
             if end.state.is_final and ti.state.is_final:
