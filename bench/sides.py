@@ -86,14 +86,14 @@ class Ours:
     """A real `dagcall serve`, with its defaults."""
 
     def __init__(self, folder: Path, messages: Path, dags: Path = DAGS) -> None:
-        self._port = free_port()
+        self.port = free_port()
         home = folder / "airflow-ours"
         home.mkdir(exist_ok=True)
         self._process = Process(
             "dagcall",
             [
                 *(sys.executable, "-m", "dagcall.cli", "serve", str(dags)),
-                *("--port", str(self._port)),
+                *("--port", str(self.port)),
                 *("--journal", f"sqlite:///{home / 'journal.db'}"),
             ],
             environment(home),
@@ -105,10 +105,10 @@ class Ours:
         return self._process.popen.pid
 
     def wait_ready(self) -> None:
-        self._process.wait_until(lambda: answers(f"http://127.0.0.1:{self._port}/call"))
+        self._process.wait_until(lambda: answers(f"http://127.0.0.1:{self.port}/call"))
 
     def run(self, dag_id: str, callers: int, seconds: float) -> Answer:
-        return load("load.py", [str(self._port), dag_id, str(callers), str(seconds)], seconds)
+        return load("load.py", [str(self.port), dag_id, str(callers), str(seconds)], seconds)
 
     def cpu(self) -> dict[str, float]:
         server, workers = self._process.cpu()

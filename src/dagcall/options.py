@@ -82,7 +82,7 @@ class Options:
     max_wait: float = option(300.0, seconds)
     heartbeat: float = option(15.0, seconds)
     memoise: bool = option(True, flag)
-    max_runs: int = option(5000, count)
+    max_runs: int = option(20_000, count)
     max_runs_per_dag: int | None = option(None, count)
     max_runs_per_caller: int | None = option(None, count)
     inline_limit: int = option(1 << 20, count)  # bytes of JSON

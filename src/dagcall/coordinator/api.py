@@ -124,7 +124,8 @@ class RunView(Protocol):
         ...
 
     def changed(self) -> "asyncio.Future[None]":
-        """Done when anything more about this run has become durable. Take it before reading, then await it."""
+        """Done when anything more about this run has become durable. Take it before reading, then await it; cancel it
+        when it is not awaited any more."""
         ...
 
 

@@ -8,6 +8,7 @@ import asyncio
 
 from dagcall.coordinator.admission import Ticket
 from dagcall.coordinator.api import Timing
+from dagcall.coordinator.readers import Readers
 from dagcall.coordinator.recorder import Recorder
 from dagcall.core.machine import RunMachine
 from dagcall.errors import DagcallError
@@ -37,7 +38,7 @@ class Run:
         self.ticket: Ticket | None = None
         """Its place among the runs that this server has let in; None once it has ended."""
         self._answered: asyncio.Future[None] | None = None
-        self._changed: asyncio.Future[None] | None = None
+        self._readers: Readers | None = None
         self._given_up: DagcallError | None = None
 
     @property
@@ -64,21 +65,18 @@ class Run:
         return self.outcome
 
     def changed(self) -> asyncio.Future[None]:
-        if self._changed is None or self._changed.done():
-            self._changed = asyncio.get_running_loop().create_future()
-        return self._changed
+        if self._readers is None:
+            self._readers = Readers()
+        return self._readers.wait()
 
     def publish(self, records: tuple[JournalRecord, ...], head: RunHead) -> None:
         """More has become durable. When the answer is part of it, those who wait for the answer go first: a thousand
         readers of events would keep them waiting."""
         self.records.extend(records)
         self.head = head
-        if self._changed is None or self._changed.done():
-            return
-        if any(record.kind in ("result", "failure") for record in records):
-            asyncio.get_running_loop().call_later(READERS_AFTER_ANSWER, self._wake_readers)
-        else:
-            self._wake_readers()
+        if self._readers is not None:
+            is_answer = any(record.kind in ("result", "failure") for record in records)
+            self._readers.wake(READERS_AFTER_ANSWER if is_answer else 0.0)
 
     def answer(self, outcome: Outcome, now: float) -> None:
         """The outcome has become durable."""
@@ -90,11 +88,8 @@ class Run:
         """No outcome will come on this server: waiters get `error`."""
         self._given_up = error
         self._wake()
-        self._wake_readers()
-
-    def _wake_readers(self) -> None:
-        if self._changed is not None and not self._changed.done():
-            self._changed.set_result(None)
+        if self._readers is not None:
+            self._readers.wake()
 
     def _wake(self) -> None:
         if self._answered is not None and not self._answered.done():

@@ -5,7 +5,8 @@ of a caller who was not in line has the turn of the run that began last. So a ca
 the thousand of another; among a caller's own, first come first served.
 
 *The wait.* Whoever joins waits until as many runs have begun as will go before it: at the rate at which runs begin
-while there is a queue, as seen over the last seconds of queueing. While nobody begins the rate falls. A line that is
+while there is a queue, as seen over the last seconds of queueing, but `EVIDENCE` of them at least: what a burst looks
+like before its first commit says nothing. While nobody begins the rate falls. A line that is
 empty now and then is no queue: runs begin as fast as they come, which says nothing of how fast they could. Before the
 first queue there is no rate, and the expected wait is 0.
 
@@ -20,6 +21,8 @@ MEMORY = 5.0
 QUEUE_AFTER = 0.1
 """Seconds for which a line has not been empty, and is a queue. A worker that is free takes its run within few
 milliseconds; one that must be forked first, within tens."""
+EVIDENCE = 1.0
+"""Seconds of queueing before which no rate is known."""
 _KEPT = 0.9
 """Of what was known of a run's duration, with each run that ends: the last ten or so decide."""
 
@@ -62,7 +65,7 @@ class Line:
         if not ahead or not self._begun:
             return 0.0
         elapsed = self._elapsed + (max(0.0, now - self._observed) if self.queueing(now) else 0.0)
-        return ahead * elapsed / self._begun
+        return ahead * elapsed / self._begun if elapsed >= EVIDENCE else 0.0
 
     def queueing(self, now: float) -> float:
         """Seconds for which the line has been a queue; 0 when it is none."""

@@ -51,6 +51,7 @@ def serve(
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
     processes.set_title("server")
+    processes.limit_open_files()  # every caller that waits holds one
     # Should the side process be killed, what lived below it comes to this process, and ends with it.
     processes.become_subreaper()
     folder = dags_folder or os.environ.get("AIRFLOW__CORE__DAGS_FOLDER") or str(airflow_home() / "dags")

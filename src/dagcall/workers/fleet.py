@@ -264,6 +264,7 @@ class Fleet:
             "token": self._gate.token,
             "runtime": self._runtime,
             "folder": self._folder,
+            "open_files": processes.INHERITED_OPEN_FILES,  # programs that use select(2) count on a low one
         }
         side.stdin.write(json.dumps(bootstrap).encode() + b"\n")
         ended = asyncio.create_task(side.wait())

@@ -10,7 +10,8 @@ while tasks do end. When none has ended for `STALLED_AFTER`, what runs is unlike
 full speed if nobody wants a CPU, and one each `STARVED_AFTER` otherwise. So tasks that wait for a database never
 starve others, and one that takes a CPU for a minute does so for a moment.
 
-No more than `limit` workers live at once; an idle worker of another file makes room.
+No more than `limit` workers live at once; an idle worker of another file makes room. Where only that can help those who
+wait, nothing is looked at until a worker is idle or ends: thousands of jobs in line for busy workers cost no CPU.
 """
 
 import asyncio
@@ -65,6 +66,8 @@ class WorkerPool:
         self._jobs: dict[int, tuple[int, LoadedCode]] = {}
         self._check: asyncio.Handle | None = None
         self._check_due = 0.0
+        self._resting = False
+        """Jobs wait, and only a worker that becomes idle or ends can change that."""
         self._housekeeper: asyncio.Task[None] | None = None
         self._cpus = len(os.sched_getaffinity(0))
         self._alive = 0
@@ -207,7 +210,7 @@ class WorkerPool:
         self._check = loop.call_later(delay, self._spawn_where_needed)
 
     def _spawn_where_needed(self) -> None:
-        self._check = None
+        self._check, self._resting = None, False
         now = asyncio.get_running_loop().time()
         needy = [code for code in self._codes if len(code.waiting) > len(code.withdrawn)]
         if not needy:
@@ -220,7 +223,16 @@ class WorkerPool:
                 self._reopen(code)
             else:
                 self._spawn_for(code, now)
-        self._arrange_check(_CHECK_EVERY)
+        needy = [code for code in needy if code.waiting]
+        self._resting = bool(needy) and all(map(self._is_out_of_workers, needy))
+        if needy and not self._resting:
+            self._arrange_check(_CHECK_EVERY)
+
+    def _is_out_of_workers(self, code: LoadedCode) -> bool:
+        """All of its workers are busy, and it can have no other for now."""
+        if code.idle or code.starting or code.zygote is None:
+            return False
+        return not code.may_have_more or (self._alive >= self._settings.limit and not any(c.idle for c in self._codes))
 
     def _spawn_for(self, code: LoadedCode, now: float) -> None:
         waiting = min(len(code.waiting) - len(code.withdrawn), _MOST_AT_ONCE) - code.starting
@@ -329,6 +341,8 @@ class WorkerPool:
             return
         code.idle.append(worker)
         self._dispatch(code)
+        if self._resting and code.idle:
+            self._arrange_check(0)
         self._end_if_done(code)
 
     def _on_dead(self, code: LoadedCode, worker: Worker) -> None:
@@ -338,7 +352,7 @@ class WorkerPool:
         if worker in code.idle:
             code.idle.remove(worker)
         self._fleet.end_orphans({w.pid for c in self._codes for w in c.workers.values()})
-        if code.waiting:
+        if code.waiting or self._resting:
             self._arrange_check(0)
         self._end_if_done(code)
 

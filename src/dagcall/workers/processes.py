@@ -7,6 +7,7 @@ its child and never escapes to init. Ending a process means walking its descenda
 
 import ctypes
 import os
+import resource
 import signal
 import time
 from contextlib import suppress
@@ -16,6 +17,9 @@ _PR_SET_CHILD_SUBREAPER = 36
 _SWEEPS = 50
 _SWEEP_PAUSE = 0.02
 """Seconds; killed processes need a moment to become something that can be reaped."""
+
+INHERITED_OPEN_FILES = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+"""The limit that this process was started with."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -34,6 +38,12 @@ def has_title(pid: int, role: str) -> bool:
             return file.read().rstrip(b"\0 ") == f"dagcall: {role}".encode()
     except OSError:
         return False
+
+
+def limit_open_files(number: int | None = None) -> None:
+    """Of this process and those that it will start; None: as many as it may have."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most if number is None else number, most))
 
 
 def become_subreaper() -> None:

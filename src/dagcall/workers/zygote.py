@@ -41,10 +41,11 @@ from dagcall.workers.runtime import TaskRuntime, load_runtime
 
 
 def main() -> None:
-    """Entry of the root zygote. Standard input is a JSON line {socket, token, runtime, folder}."""
+    """Entry of the root zygote. Standard input is a JSON line {socket, token, runtime, folder, open_files}."""
     processes.die_with_parent()  # without its side process nobody would watch over what it forks
     bootstrap = json.loads(sys.stdin.readline())
     processes.set_title("zygote")
+    processes.limit_open_files(bootstrap["open_files"])
     zygote = Zygote(bootstrap["socket"], bootstrap["token"], load_runtime(bootstrap["runtime"]))
     zygote.serve_root(bootstrap["folder"])
 

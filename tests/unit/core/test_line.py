@@ -43,10 +43,19 @@ def test_fast_times_without_a_queue_do_not_count() -> None:
     now = 10.0
     for _ in range(200):
         line.join("", now)
-    for _ in range(5):
+    for _ in range(15):
         now += 0.1
         line.begin("", 0.0, now)
     assert line.wait("", now) == pytest.approx(line.length * 0.1, rel=0.3)
+
+
+def test_a_burst_whose_first_runs_have_just_begun_is_no_queue() -> None:
+    """10,000 calls of runs that begin with waiting for a trigger: the first commit takes longer than all later ones."""
+    line = Line()
+    for _ in range(250):
+        line.join("", 0.0)
+    line.begin("", 0.0, 0.2)
+    assert line.wait("", 0.2) == 0.0
 
 
 def test_nobody_begins_and_the_wait_grows() -> None:

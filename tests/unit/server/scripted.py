@@ -16,6 +16,7 @@ from dagcall.coordinator.inputs import Inputs
 from dagcall.coordinator.kept import keep
 from dagcall.coordinator.limits import Limits
 from dagcall.coordinator.pools import Pools
+from dagcall.coordinator.readers import Readers
 from dagcall.coordinator.stored_values import StoredValues
 from dagcall.core.machine import RunMachine
 from dagcall.error_details import UnsupportedFeature
@@ -72,7 +73,7 @@ class ScriptedRun:
         self.timing = Timing(0.001, 0.002)
         self.gives_up: Problem | None = None
         self._coordinator = coordinator
-        self._changed: asyncio.Future[None] | None = None
+        self._readers = Readers()
 
     @property
     def outcome(self) -> Outcome | None:
@@ -116,13 +117,10 @@ class ScriptedRun:
         return self.outcome
 
     def changed(self) -> "asyncio.Future[None]":
-        if self._changed is None or self._changed.done():
-            self._changed = asyncio.get_running_loop().create_future()
-        return self._changed
+        return self._readers.wait()
 
     def notify(self) -> None:
-        if self._changed is not None and not self._changed.done():
-            self._changed.set_result(None)
+        self._readers.wake()
 
     async def feed(self, event: Event) -> None:
         """One event, and all that its workers then do."""

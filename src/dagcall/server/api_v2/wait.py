@@ -76,21 +76,27 @@ class WaitStream(Response):
 
     async def _send_lines(self, send: Send, gone: "asyncio.Future[None]") -> None:
         sent: object = None
-        while not gone.done():
-            changed = self._view.changed()  # before reading, so that nothing falls between
-            seen = len(self._view.records)
-            document, is_last = self._document()
-            if document != sent:
-                sent = document
-                await send({"type": "http.response.body", "body": encode(document) + b"\n", "more_body": True})
-                if is_last:
-                    return
-                continue
-            done, _ = await asyncio.wait((changed, gone), timeout=self._interval, return_when=asyncio.FIRST_COMPLETED)
-            if not done:
-                sent = None
-            elif self._view.was_given_up and len(self._view.records) == seen:
-                return
+        changed = self._view.changed()
+        try:
+            while not gone.done():
+                if changed.done():
+                    changed = self._view.changed()  # before reading, so that nothing falls between
+                seen = len(self._view.records)
+                document, is_last = self._document()
+                if document != sent:
+                    sent = document
+                    await send({"type": "http.response.body", "body": encode(document) + b"\n", "more_body": True})
+                    if is_last:
+                        return
+                    continue
+                waited, first = (changed, gone), asyncio.FIRST_COMPLETED
+                done, _ = await asyncio.wait(waited, timeout=self._interval, return_when=first)
+                if not done:
+                    sent = None
+                elif self._view.was_given_up and len(self._view.records) == seen:
+                    return  # woken without news: the server has given up on the run
+        finally:
+            changed.cancel()
 
     def _document(self) -> tuple[dict[str, Any], bool]:
         """The line that is true now, and whether it is the last."""
