@@ -49,6 +49,7 @@ class Server:
         dags: Path = DAGS,
         *,
         workers: int | None = None,
+        journal: str | None = None,
         environment: Mapping[str, str] | None = None,
         python_path: Sequence[Path] = (),
         port: int | None = None,
@@ -57,7 +58,7 @@ class Server:
         self.port = port or _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         command = [sys.executable, "-m", "dagcall.cli", "serve", str(dags), "--port", str(self.port)]
-        command += ["--journal", f"sqlite:///{home / 'journal.db'}"]
+        command += ["--journal", journal or f"sqlite:///{home / 'journal.db'}"]
         if workers is not None:
             command += ["--workers", str(workers)]
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "DAGCALL"))}
@@ -209,7 +210,7 @@ _servers: set[int] = set()
 
 
 def know_children() -> None:
-    """What runs already belongs to tests of other tiers, and is theirs to end."""
+    """What runs now is no server's, and not theirs to end who look for what has escaped from one."""
     _servers.update(one.pid for one in psutil.Process().children())
 
 

@@ -284,6 +284,11 @@ class CoordinatorView(Protocol):
     @property
     def is_stopping(self) -> bool: ...
 
+    @property
+    def journal_trouble(self) -> str | None:
+        """Why nothing can be kept now; None: all is well."""
+        ...
+
     async def call(self, request: CallRequest) -> RunView:
         """`admit`, for those to whom it does not matter whose run it is."""
         ...

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dagcall.coordinator import stored_questions
+from dagcall.coordinator.acceptance import check_journal, decided
 from dagcall.coordinator.admission import Admission, Ticket
 from dagcall.coordinator.amending import Amending
 from dagcall.coordinator.answering import Answers
@@ -128,6 +129,10 @@ class Coordinator:
     def is_stopping(self) -> bool:
         return self._stopping
 
+    @property
+    def journal_trouble(self) -> str | None:
+        return None if self._journal.trouble is None else self._journal.trouble.reason
+
     async def start(self) -> None:
         """Open the journal, start Airflow's processes. DAG files are parsed by `load`."""
         epoch = await self._journal.open()
@@ -241,13 +246,15 @@ class Coordinator:
         nested = request.started_by is not None
         if self._closed or (self._stopping and not nested):  # a run that is to end may need one that it starts
             raise ShuttingDown(retry_after=5.0)
+        if not nested:
+            check_journal(self._journal)
         if request.idempotency_key is not None:
-            return await self._sharing.by_key(request, lambda: self._begin(request, self._served(request)))
+            return await self._sharing.by_key(request, lambda: self._begin(request, self._served(request), shared=True))
         served = self._served(request)
         return await self._sharing.by_content(request, served.plan, lambda: self._begin(request, served))
 
-    async def _begin(self, request: CallRequest, served: Served) -> Run:
-        """A run of its own for a call that has been checked."""
+    async def _begin(self, request: CallRequest, served: Served, *, shared: bool = False) -> Run:
+        """A run of its own for a call that has been checked. `shared`: several may wait for it, each in its own way."""
         ticket = self._admission.enter(request)
         code = served.code
         self._codes.use(code)  # from here on, so that a reload in the meantime does not end its processes
@@ -269,9 +276,10 @@ class Coordinator:
         self._drivers[run.key] = driver
         self._idle.clear()
         try:
-            await asyncio.shield(accepted)
+            await (asyncio.shield(accepted) if shared else decided(accepted, self._journal, run.key))
         except DagcallError:
-            self._drivers.pop(run.key, None)
+            if accepted.done():  # refused
+                self._drivers.pop(run.key, None)
             raise
         return run
 

@@ -20,7 +20,7 @@ import msgspec
 from dagcall.coordinator.clock import Clock
 from dagcall.coordinator.run import Run
 from dagcall.coordinator.starting import start_frame
-from dagcall.errors import DagcallError
+from dagcall.errors import DagcallError, JournalAway
 from dagcall.journal.base import Journal
 from dagcall.journal.store import Put, Remove
 from dagcall.model.commands import Record, StartAttempt
@@ -32,6 +32,8 @@ from dagcall.workers.frames import Amended, Ask, Chunk, Ended, Notify, Pushed
 log = logging.getLogger("dagcall.notices")
 
 KIND = "notice"
+_AGAIN = 1.0
+"""Seconds."""
 LIMIT = 50.0
 """Seconds; default of Airflow's setting."""
 
@@ -127,11 +129,21 @@ class Notices:
     async def _keep_and_tell(self, key: str, run: Run, code: Code, notice: Notice) -> None:
         value = msgspec.json.encode(Stored(run.key, notice))
         try:
-            await self._journal.store.write(Put(KIND, key, value, self._clock.now()))
+            await self._keep(Put(KIND, key, value, self._clock.now()))
         except BaseException:
             self._users.unuse(code)
             raise
         await self._tell(key, run, code, notice)
+
+    async def _keep(self, change: Put) -> None:
+        """It has happened, so a journal that is away is waited for."""
+        while True:
+            try:
+                await self._journal.store.write(change)
+                return
+            except JournalAway as away:
+                log.warning("a notice has to wait: %s", away)
+            await asyncio.sleep(_AGAIN)
 
     async def _tell(self, key: str, run: Run, code: Code, notice: Notice) -> None:
         self._numbers += 1

@@ -22,6 +22,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from contextlib import suppress
 from typing import Any
 
+from dagcall.coordinator.acceptance import decided
 from dagcall.coordinator.api import CallRequest, Shared
 from dagcall.coordinator.run import Run
 from dagcall.errors import DagcallError, IdempotencyMismatch, RunNotFound
@@ -108,8 +109,10 @@ class Sharing:
         """What `first` gives, once for all who ask while it works. Whoever comes after a refusal tries for itself."""
         while (task := self._beginning.get(identity)) is not None:
             try:
-                return await asyncio.shield(task)
+                return await decided(task, self._journal)
             except DagcallError:
+                if not task.done():
+                    raise
                 continue
 
         async def begin() -> Run:
@@ -119,7 +122,7 @@ class Sharing:
                 del self._beginning[identity]
 
         task = self._beginning[identity] = asyncio.ensure_future(begin())
-        return await asyncio.shield(task)  # a caller that leaves now does not take the run from the others
+        return await decided(task, self._journal)  # a caller that leaves does not take the run from the others
 
     async def _of_key(self, request: CallRequest) -> Run | None:
         query = HeadQuery(

@@ -109,8 +109,21 @@ def pattern_terms(pattern: str) -> list[str]:
     return [term for term in terms if term] or [pattern]
 
 
+@dataclass(frozen=True)
+class Trouble:
+    """Why nothing can be written now, and since when (the event loop's time)."""
+
+    reason: str
+    since: float
+
+
 class Journal(Protocol):
     """See the module's text for what every engine guarantees."""
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """Set while the storage is away and what is appended waits for it; None: all is well, as far as is known."""
+        ...
 
     @property
     def store(self) -> Store:

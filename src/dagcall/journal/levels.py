@@ -17,7 +17,7 @@ from collections import OrderedDict
 from dataclasses import replace
 
 from dagcall.errors import DagcallError, RunExists
-from dagcall.journal.base import HeadQuery, Journal
+from dagcall.journal.base import HeadQuery, Journal, Trouble
 from dagcall.journal.continuity import begins, date_taken
 from dagcall.journal.memory import MemoryJournal
 from dagcall.journal.ordering import order_of
@@ -44,6 +44,10 @@ class LeveledJournal:
         self._ended: OrderedDict[RunKey, None] = OrderedDict()
         self._unsettled: dict[RunKey, asyncio.Future[None]] = {}
         """The last batch of a run that waits for the journal: those after it are told after it."""
+
+    @property
+    def trouble(self) -> Trouble | None:
+        return self._journal.trouble
 
     async def open(self) -> int:
         epoch = await self._journal.open()

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field, replace
 
 from dagcall.errors import DagcallError, JournalError, JournalFenced, JournalLocked
-from dagcall.journal.base import HeadQuery, OrderColumn, check_durability, pattern_terms
+from dagcall.journal.base import HeadQuery, OrderColumn, Trouble, check_durability, pattern_terms
 from dagcall.journal.continuity import check_continues, date_taken
 from dagcall.journal.encoding import Row, check_storable, decode_plan, decode_record, encode_plan, encode_record
 from dagcall.journal.memory_assets import AssetRows, MemoryAssets
@@ -48,6 +48,8 @@ class MemoryStorage:
 
 class MemoryJournal:
     """See `journal.base.Journal`. Both durability levels end with the process."""
+
+    trouble: Trouble | None = None
 
     def __init__(self, storage: MemoryStorage | None = None) -> None:
         self._storage = MemoryStorage() if storage is None else storage

@@ -6,7 +6,7 @@ pool of connections that cannot write reads. Everything is in the event loop, an
 each statement is bounded in the database and here. Many rows are decoded in a thread.
 
 A read is repeated while the database is away, for `PATIENCE` at most, then fails with `JournalAway`; so does one that
-gets no connection of the pool in that time. `problem` says why nothing can be written now.
+gets no connection of the pool in that time. `trouble` says why nothing can be written now.
 
 Refuses: a PostgreSQL before 13, a database that is not in UTF-8, a schema of a newer dagcall that says it is breaking.
 """
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from dagcall.errors import JournalError
-from dagcall.journal.base import HeadQuery, check_durability
+from dagcall.journal.base import HeadQuery, Trouble, check_durability
 from dagcall.journal.conditions import NumberedConditions
 from dagcall.journal.encoding import decode_plan, decode_record
 from dagcall.journal.entries import Done, Entry
@@ -24,7 +24,7 @@ from dagcall.journal.postgres_assets import PostgresAssets, with_total
 from dagcall.journal.postgres_database import Database, is_passing
 from dagcall.journal.postgres_schema import statement
 from dagcall.journal.postgres_store import PostgresStore
-from dagcall.journal.postgres_writer import PATIENCE, PostgresWriter
+from dagcall.journal.postgres_writer import PATIENCE, Patience, PostgresWriter
 from dagcall.journal.rows import add_query, head_of, order_by
 from dagcall.journal.store import Change
 from dagcall.model.assets import AssetChanges
@@ -44,12 +44,12 @@ _SELECT_PLAN: Final = statement("select_plan")
 
 
 class PostgresJournal:
-    """See `journal.base.Journal`. `patience`: seconds to wait for a database that is away."""
+    """See `journal.base.Journal`."""
 
-    def __init__(self, url: str, patience: float = PATIENCE) -> None:
+    def __init__(self, url: str, patience: Patience = PATIENCE) -> None:
         """Raises `JournalUrlError`."""
         self._database = Database(url)
-        self._patience = patience
+        self._patience = patience.work
         self._state = "new"
         self._writer = PostgresWriter(self._database, patience)
         self._readers: Any = None
@@ -62,8 +62,8 @@ class PostgresJournal:
         return self._database.name
 
     @property
-    def problem(self) -> str | None:
-        return self._writer.problem
+    def trouble(self) -> Trouble | None:
+        return self._writer.trouble
 
     async def open(self) -> int:
         if self._state != "new":

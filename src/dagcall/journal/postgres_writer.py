@@ -11,10 +11,9 @@ then the database has lost commits (a fail-over to a standby that lagged): that 
 with what the database has before more of it is written.
 
 **While the database is away** the writer tries again, without end, at most `LONGEST_PAUSE` apart; what waits stays in
-order. What may be refused is refused with `JournalAway` once it has waited for `PATIENCE` and is surely not written, or
-comes when the database has been away for that long: beginnings of runs, plans, changes of the store and of assets.
-What continues a run waits on, since it has happened. A full disk, a lock that somebody holds, a standby in the place of
-the primary count as away. Other errors fail their group.
+order. What may be refused is refused with `JournalAway` once it has waited for its `Patience` and is surely not written,
+or comes when the database has been away for that long. What continues a run waits on, since it has happened. A full
+disk, a lock that somebody holds, a standby in the place of the primary count as away. Other errors fail their group.
 
 States: new -> `open` -> running -> `stop` -> stopped. Fenced, when another server has opened the journal: everything
 fails from then on. All happens in the event loop that called `open`.
@@ -22,11 +21,13 @@ fails from then on. All happens in the event loop that called `open`.
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from dagcall.errors import JournalAway, JournalError, JournalFenced
+from dagcall.journal.base import Trouble
 from dagcall.journal.continuity import begins
 from dagcall.journal.entries import Entry, KnownRun, Outcome, settle
 from dagcall.journal.postgres_database import Database, is_passing, is_sure
@@ -37,9 +38,19 @@ from dagcall.model.records import Batch
 
 log = logging.getLogger(__name__)
 
-PATIENCE: Final = 10.0
-"""Seconds that what may be refused waits for a database that is away."""
 LONGEST_PAUSE: Final = 2.0
+
+
+class Patience(NamedTuple):
+    """Seconds to wait for a database that is away, before it is refused with what is asked of it."""
+
+    calls: float
+    """Beginnings of runs: their callers may ask elsewhere, or again."""
+    work: float
+    """All else that may be refused: running tasks ask for it, too."""
+
+
+PATIENCE: Final = Patience(calls=10.0, work=60.0)
 
 
 class Waiting(NamedTuple):
@@ -52,9 +63,8 @@ class Waiting(NamedTuple):
 class PostgresWriter:
     """See the module's text."""
 
-    def __init__(self, database: Database, patience: float = PATIENCE) -> None:
-        self.problem: str | None = None
-        """Why nothing can be written now."""
+    def __init__(self, database: Database, patience: Patience) -> None:
+        self.trouble: Trouble | None = None
         self._database = database
         self._patience = patience
         self._link = Link(database, self._on_lost)
@@ -62,7 +72,6 @@ class PostgresWriter:
         self._waiting: list[Waiting] = []
         self._known: dict[RunKey, KnownRun] = {}
         self._wake = asyncio.Event()
-        self._away_since: float | None = None
         self._stop_by: float | None = None
         self._fenced: JournalFenced | None = None
         self._task: asyncio.Task[None]
@@ -79,7 +88,7 @@ class PostgresWriter:
     def put(self, entry: Entry) -> None:
         """Enqueue; never blocks."""
         now = self._now()
-        if self._away_since is not None and now - self._away_since > self._patience and _may_be_refused(entry):
+        if self.trouble is not None and now - self.trouble.since > self._patience_for(entry):
             entry.future.set_exception(self._away())
             return
         self._waiting.append(Waiting(now, entry))
@@ -123,7 +132,7 @@ class PostgresWriter:
                 await sent.send()
                 return refused + await self._committed(sent)
             except JournalFenced as error:
-                self._fenced, self.problem = error, str(error)
+                self._fenced, self.trouble = error, Trouble(str(error), self._now())
                 self._link.disconnect()
                 break
             except Exception as error:
@@ -180,36 +189,36 @@ class PostgresWriter:
 
     def _note(self, error: Exception | None) -> None:
         """The database serves, or why it does not."""
+        before = self.trouble
         if error is None:
-            if self._away_since is not None:
-                log.warning("%s: back after %.1f s", self._database.name, self._now() - self._away_since)
-            self.problem = self._away_since = None
+            if before is not None:
+                log.warning("%s: back after %.1f s", self._database.name, self._now() - before.since)
+            self.trouble = None
             return
-        problem = str(self._database.away(error))
-        if problem != self.problem:
-            log.warning("%s; trying again", problem)
-        self.problem = problem
-        if self._away_since is None:
-            self._away_since = self._now()
+        why = str(self._database.away(error))
+        if before is None or before.reason != why:
+            log.warning("%s; trying again", why)
+        self.trouble = Trouble(why, self._now() if before is None else before.since)
 
     def _expired(self, waiting: list[Waiting]) -> list[Outcome]:
-        """Take out what has waited for too long and may be refused."""
-        before = self._now() - self._patience
-        expired = [one for one in waiting if one.since < before and _may_be_refused(one.entry)]
+        """Take out what has waited for too long."""
+        now = self._now()
+        expired = [one.entry for one in waiting if now - one.since > self._patience_for(one.entry)]
         if expired:
-            waiting[:] = [one for one in waiting if one.since >= before or not _may_be_refused(one.entry)]
-        return [Outcome(one.entry, error=self._away()) for one in expired]
+            waiting[:] = [one for one in waiting if now - one.since <= self._patience_for(one.entry)]
+        return [Outcome(entry, error=self._away()) for entry in expired]
+
+    def _patience_for(self, entry: Entry) -> float:
+        """What continues a run is never refused: it has happened."""
+        if not isinstance(entry.work, Batch):
+            return self._patience.work
+        return self._patience.calls if begins(entry.work) else math.inf
 
     def _away(self) -> JournalAway:
-        return JournalAway(self.problem or f"{self._database.name} is away")
+        return JournalAway(f"{self._database.name} is away" if self.trouble is None else self.trouble.reason)
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
-
-
-def _may_be_refused(entry: Entry) -> bool:
-    """Not what continues a run: it has happened."""
-    return not isinstance(entry.work, Batch) or begins(entry.work)
 
 
 def _failed(group: Iterable[Waiting], error: JournalError) -> list[Outcome]:

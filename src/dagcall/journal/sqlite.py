@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
 
 from dagcall.errors import JournalError
-from dagcall.journal.base import HeadQuery, check_durability
+from dagcall.journal.base import HeadQuery, Trouble, check_durability
 from dagcall.journal.conditions import Conditions
 from dagcall.journal.encoding import decode_plan, decode_record
 from dagcall.journal.entries import Done, Entry, Outcome, settle
@@ -48,6 +48,9 @@ _SELECT_PLAN: Final = statement("select_plan")
 
 class SqliteJournal:
     """See `journal.base.Journal`. `path` is absolute; beside it live `-wal`, `-shm` and `.lock` files."""
+
+    trouble: Trouble | None = None
+    """A file is there, or it fails: nothing waits for it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

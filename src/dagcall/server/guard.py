@@ -16,12 +16,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from dagcall.errors import (
     BadRequest,
     ForeignOrigin,
+    JournalCorrupt,
+    JournalError,
     MethodNotAllowed,
     Misdirected,
     NotFound,
     NotSupported,
     Problem,
     ServerError,
+    Unavailable,
     UnsupportedMediaType,
 )
 from dagcall.server.problems import AirflowError, NoSuchMethod, airflow_response, problem_response
@@ -73,6 +76,11 @@ class Guard:
             if started:
                 raise
             refusal: Problem | AirflowError | NoSuchMethod = error
+        except JournalError as error:
+            log.warning("%s %s: %s", scope["method"], scope["path"], error)
+            if started:
+                raise
+            refusal = ServerError() if isinstance(error, JournalCorrupt) else Unavailable(str(error), retry_after=2.0)
         except Exception:
             log.exception("%s %s could not be answered", scope["method"], scope["path"])
             if started:

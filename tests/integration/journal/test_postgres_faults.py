@@ -14,6 +14,7 @@ import pytest
 from dagcall.errors import JournalAway, JournalError, JournalLocked, RunExists
 from dagcall.journal.base import HeadQuery
 from dagcall.journal.postgres import PostgresJournal
+from dagcall.journal.postgres_writer import Patience
 from dagcall.journal.store import Put
 from dagcall.model.assets import AssetChanges, Queued
 from dagcall.model.ids import RunKey
@@ -71,7 +72,7 @@ def run_cut(postgres: PostgresServer, schema: str, test: Callable[[PostgresJourn
             try:
                 await test(journal, cutter)
                 assert cutter.cuts == 1
-                assert journal.problem is None
+                assert journal.trouble is None
             finally:
                 await journal.close()
 
@@ -141,7 +142,7 @@ def test_a_transaction_of_several_statements_is_kept_once(postgres: PostgresServ
 
 
 def test_runs_go_on_while_the_database_is_killed_again_and_again(postgres: PostgresServer, schema: str) -> None:
-    journal = PostgresJournal(postgres.url(schema=schema), patience=60.0)
+    journal = PostgresJournal(postgres.url(schema=schema), patience=Patience(60.0, 60.0))
     restarts = 3
     done = 0
     told: dict[RunKey, int] = {}
@@ -206,7 +207,7 @@ def test_the_lock_is_kept_over_a_lost_connection(postgres: PostgresServer, schem
 
 
 def test_while_the_database_is_away_runs_wait_and_calls_are_refused(postgres: PostgresServer, schema: str) -> None:
-    journal = PostgresJournal(postgres.url(schema=schema), patience=0.3)
+    journal = PostgresJournal(postgres.url(schema=schema), patience=Patience(0.3, 0.3))
 
     async def test() -> None:
         head = head_for()
@@ -216,8 +217,8 @@ def test_while_the_database_is_away_runs_wait_and_calls_are_refused(postgres: Po
             undecided = journal.append(first_batch(head_for(RunKey("shop", "undecided"))))  # on its way already
             with pytest.raises(JournalAway):
                 await journal.head(KEY)
-            assert journal.problem is not None
-            assert "postgresql://127.0.0.1" in journal.problem
+            assert journal.trouble is not None
+            assert "postgresql://127.0.0.1" in journal.trouble.reason
             going_on = journal.append(next_batch(head))
             for refused in (
                 journal.append(first_batch(head_for(RunKey("shop", "refused")))),
@@ -231,7 +232,7 @@ def test_while_the_database_is_away_runs_wait_and_calls_are_refused(postgres: Po
             postgres.start()
         await undecided
         await going_on
-        assert journal.problem is None
+        assert journal.trouble is None
         await journal.append(first_batch(head_for(RunKey("shop", "later"))))
         heads, _ = await journal.list_heads(HeadQuery())
         assert [(one.key.run_id, one.last_record) for one in heads] == [(KEY.run_id, 2), ("undecided", 1), ("later", 1)]
@@ -260,7 +261,7 @@ def test_closing_does_not_wait_for_a_database_that_is_away(
 
 
 def test_a_lock_that_somebody_holds_keeps_nobody_but_its_waiters(postgres: PostgresServer, schema: str) -> None:
-    journal = PostgresJournal(postgres.url(schema=schema), patience=0.3)
+    journal = PostgresJournal(postgres.url(schema=schema), patience=Patience(0.3, 0.3))
 
     async def test() -> None:
         head = head_for()

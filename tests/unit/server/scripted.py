@@ -20,7 +20,7 @@ from dagcall.coordinator.readers import Readers
 from dagcall.coordinator.stored_values import StoredValues
 from dagcall.core.machine import RunMachine
 from dagcall.error_details import UnsupportedFeature
-from dagcall.errors import DagBroken, DagNotFound, DagUnsupported, Loading, Problem, RunNotFound
+from dagcall.errors import DagBroken, DagcallError, DagNotFound, DagUnsupported, Loading, Problem, RunNotFound
 from dagcall.journal.base import HeadQuery
 from dagcall.journal.memory import MemoryJournal
 from dagcall.model.commands import Command, Outcome, Record, StartAttempt
@@ -229,6 +229,7 @@ class ScriptedCoordinator:
         }
         self.options = Options(max_wait=5.0, heartbeat=0.05)
         self.is_stopping = False
+        self.journal_trouble: str | None = None
         self.journal = MemoryJournal()
         self.kept = keep(self.journal.store, Cipher(), self.tick, lambda name: None)
         self.pools = Pools(self.journal.store, Limits(), list, self.tick)
@@ -236,7 +237,7 @@ class ScriptedCoordinator:
         self.inputs = Inputs(self.journal.store, self.tick)
         self.stored = StoredValues()
         self.work: dict[str, Work] = {}
-        self.refusal: Problem | None = None
+        self.refusal: DagcallError | None = None
         self.shared: Shared = None
         self.requests: list[CallRequest] = []
         self.runs: dict[RunKey, ScriptedRun] = {}

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 
 from dagcall.coordinator.api import CallRequest, ImportErrorInfo
 from dagcall.error_details import ParamProblem
-from dagcall.errors import BadRequest, InvalidParams, RunExists, ShuttingDown
+from dagcall.errors import BadRequest, InvalidParams, JournalAway, JournalCorrupt, JournalError, RunExists, ShuttingDown
 from dagcall.model.events import RetryDue
 from dagcall.model.ids import RunKey, attempt_uuid
 from dagcall.model.plan import Retry, TaskPlan
@@ -45,6 +45,23 @@ async def test_version_and_health(http: httpx.AsyncClient, coordinator: Scripted
     assert [health[part]["status"] for part in ("metadatabase", "scheduler", "dag_processor")] == ["healthy"] * 3
     coordinator.is_stopping = True
     assert (await http.get("/api/v2/monitor/health")).json()["scheduler"]["status"] == "unhealthy"
+
+
+async def test_health_says_why_nothing_can_be_kept(http: httpx.AsyncClient, coordinator: ScriptedCoordinator) -> None:
+    coordinator.journal_trouble = "the database is restarting"
+    health = (await http.get("/api/v2/monitor/health")).json()
+    assert health["metadatabase"] == {"status": "unhealthy", "reason": "the database is restarting"}
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "again"), [(JournalAway("away"), 503, "2"), (JournalCorrupt("torn"), 500, None)]
+)
+async def test_a_journal_that_fails_is_not_the_callers_fault(
+    http: httpx.AsyncClient, coordinator: ScriptedCoordinator, error: JournalError, status: int, again: str | None
+) -> None:
+    coordinator.refusal = error
+    answer = await http.post("/call/simple")
+    assert (answer.status_code, answer.headers.get("retry-after")) == (status, again)
 
 
 async def test_dags_filters_and_paging(http: httpx.AsyncClient) -> None:

@@ -55,6 +55,8 @@ class _Entry:
 class SimulatedJournal:
     """Implements `journal.base.Journal`."""
 
+    trouble = None
+
     def __init__(self, storage: MemoryStorage, medium: Medium, loop: asyncio.AbstractEventLoop) -> None:
         self._inner = MemoryJournal(storage)
         self._medium = medium

@@ -24,8 +24,10 @@ async def health(context: Context, request: Request, caller: Caller) -> Response
     coordinator, now = context.coordinator, iso(time.time())
     serving = "unhealthy" if coordinator.is_stopping else "healthy"
     loaded = serving if coordinator.catalog.is_loaded else "unhealthy"
+    trouble = coordinator.journal_trouble
+    journal = {"status": "healthy"} if trouble is None else {"status": "unhealthy", "reason": trouble}
     document = {
-        "metadatabase": {"status": "healthy"},
+        "metadatabase": journal,
         "scheduler": {"status": serving, "latest_scheduler_heartbeat": now},
         "triggerer": {"status": None, "latest_triggerer_heartbeat": None},
         "dag_processor": {"status": loaded, "latest_dag_processor_heartbeat": now},
