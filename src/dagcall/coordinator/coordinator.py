@@ -6,7 +6,6 @@ from the journal and replayed.
 """
 
 import asyncio
-import json
 import logging
 import socket
 from collections import OrderedDict
@@ -22,6 +21,7 @@ from dagcall.coordinator.api import CallRequest, Shared
 from dagcall.coordinator.asset_runs import AssetRuns
 from dagcall.coordinator.assets import Assets
 from dagcall.coordinator.awaits import Awaits
+from dagcall.coordinator.beginning import beginning_of, run_after_of
 from dagcall.coordinator.catalog import Catalog, Served
 from dagcall.coordinator.cipher import Cipher
 from dagcall.coordinator.clock import Clock, SystemClock
@@ -54,7 +54,6 @@ from dagcall.model.commands import Await, StartAttempt
 from dagcall.model.events import CancelRequested, RunAccepted
 from dagcall.model.ids import RunKey
 from dagcall.model.records import RunHead
-from dagcall.model.states import RunState
 from dagcall.model.survival import Durability, OnRestart
 from dagcall.options import Options
 from dagcall.workers.base import Code, Workers
@@ -351,45 +350,11 @@ class Coordinator:
             await self._journal.put_plan(plan)
             self._known_plans.add((plan.dag_id, plan.version))
         now = self._clock.now()
-        run_after = now if request.run_after is None else request.run_after
-        run_id = request.run_id or self._clock.new_run_id(run_after, request.run_type)
-        conf = json.dumps(request.conf).encode()
-        event = RunAccepted(
-            dag_id=plan.dag_id,
-            run_id=run_id,
-            plan_version=plan.version,
-            conf=conf,
-            results=request.results,
-            deadline=None if request.timeout is None else now + request.timeout,
-            caller=request.caller,
-            durability=self._survival.durability_of(request, plan),
-            idempotency_key=request.idempotency_key,
-            on_disconnect=request.on_disconnect,
-            run_type=request.run_type,
-            triggered_by=request.triggered_by,
-            logical_date=request.logical_date,
-            run_after=run_after,
-            note=request.note,
-            traceparent=request.traceparent,
-            asset_events=request.asset_events,
-        )
+        run_id = request.run_id or self._clock.new_run_id(run_after_of(request, now), request.run_type)
         key = RunKey(plan.dag_id, run_id)
         if key in self._drivers:
             raise RunExists(dag_id=key.dag_id, run_id=key.run_id)
-        head = RunHead(
-            key=key,
-            state=RunState.QUEUED,
-            plan_version=plan.version,
-            queued_at=now,
-            run_after=run_after,
-            logical_date=request.logical_date,
-            run_type=request.run_type,
-            triggered_by=request.triggered_by,
-            caller=request.caller,
-            conf=conf,
-            note=request.note,
-            idempotency_key=request.idempotency_key,
-        )
+        event, head = beginning_of(request, key, plan.version, self._survival.durability_of(request, plan), now)
         run = Run(key, plan, RunMachine(plan, key), head)
         run.ticket = ticket
         assert self._around is not None
