@@ -14,18 +14,30 @@ from dagcall.errors import DagcallError, NotFinished, RolledBack, RunFailed
 from dagcall.version import __version__
 
 if TYPE_CHECKING:
-    from dagcall.client import AsyncClient, AsyncRunHandle, Chunk, Client, Rollback, RunEvent, RunHandle
+    from dagcall.client import (
+        AsyncClient,
+        AsyncReference,
+        AsyncRunHandle,
+        Chunk,
+        Client,
+        Reference,
+        Rollback,
+        RunEvent,
+        RunHandle,
+    )
     from dagcall.engine import Engine
     from dagcall.reject import Reject
 
 __all__ = [
     "AsyncClient",
+    "AsyncReference",
     "AsyncRunHandle",
     "Chunk",
     "Client",
     "DagcallError",
     "Engine",
     "NotFinished",
+    "Reference",
     "Reject",
     "Rollback",
     "RolledBack",
@@ -39,10 +51,12 @@ __all__ = [
 
 _LAZY = {
     "AsyncClient": "dagcall.client",
+    "AsyncReference": "dagcall.client",
     "AsyncRunHandle": "dagcall.client",
     "Chunk": "dagcall.client",
     "Client": "dagcall.client",
     "Engine": "dagcall.engine",
+    "Reference": "dagcall.client",
     "Rollback": "dagcall.client",
     "RunEvent": "dagcall.client",
     "RunHandle": "dagcall.client",

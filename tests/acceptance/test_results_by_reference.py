@@ -1,7 +1,10 @@
 """Results that are answered by where they are: what the answer promises, and what its link then streams."""
 
+import asyncio
 import hashlib
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,6 +12,8 @@ from typing import Any
 
 import httpx
 import pytest
+
+import dagcall
 
 from .conftest import ServerFactory
 from .serving import Server, eventually
@@ -245,3 +250,22 @@ def test_a_small_limit_and_another_place(serve: ServerFactory, tmp_path: Path) -
 def test_many_read_at_once(shared: Server, kept: dict[str, Any]) -> None:
     with ThreadPoolExecutor(16) as pool:
         assert {len(read) for read in pool.map(lambda _: shared.http.get(kept["href"]).content, range(64))} == {1000}
+
+
+def test_the_python_clients_and_the_command_line(shared: Server, tmp_path: Path) -> None:
+    with dagcall.Client(shared.url) as client:
+        value = client.call("returns", kind="bytes", size=1 << 20)
+        assert isinstance(value, dagcall.Reference)
+        copy = value.download(tmp_path / "copy")
+        assert (copy.stat().st_size, value.media_type) == (1 << 20, "application/octet-stream")
+        assert [one.read() for one in client.submit("returns_many").result()] == [b"1", b"2"]
+        assert json.loads(client.with_options(result="large").call("returns_two").read()) == [0.5] * 300_000
+
+    async def read() -> list[bytes]:
+        async with dagcall.AsyncClient(shared.url) as client:
+            return [await one.read() for one in await client.call("returns_many")]
+
+    assert asyncio.run(read()) == [b"1", b"2"]
+    command = [sys.executable, "-m", "dagcall.cli", "call", "returns", "-p", "kind=bytes", "-p", "size=4"]
+    printed = subprocess.run([*command, "--url", shared.url], check=True, capture_output=True, text=True).stdout
+    assert len(read(shared, reference_in(json.loads(printed)))) == 4

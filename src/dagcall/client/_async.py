@@ -4,7 +4,7 @@ import asyncio
 import copy
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, Unpack
 
@@ -16,7 +16,9 @@ from dagcall.client._connection import Address, encode_params, response_of, time
 from dagcall.client._events import NDJSON, SILENCE, EventFollower
 from dagcall.client._lanes import POOL, async_lanes
 from dagcall.client._options import OptionChanges, Options
-from dagcall.client._wire import Accepted, Flow, Pause, Reply, Request, Resumed, RunEvent
+from dagcall.client._reading import Reading, decode
+from dagcall.client._references import AsyncReference
+from dagcall.client._wire import Accepted, Flow, Pause, Reply, Request, Response, Resumed, RunEvent
 from dagcall.errors import DagcallError, UsageError
 
 T = TypeVar("T")
@@ -69,11 +71,11 @@ class AsyncClient:
     async def call(self, dag_id: str, params: Mapping[str, Any] | None = None, /, **keywords: Any) -> Any:
         """Run the DAG with these params and return its result: plain JSON values, None when it has none.
 
-        Several result tasks give a dict by task id. Raises `RunFailed` when the outcome is a failure, and
+        Several result tasks give a dict by task id; what is large or no JSON is a `AsyncReference`. Raises `RunFailed` when the outcome is a failure, and
         `NotFinished`, which has the run id, when it is not certain within the `wait` option.
         """
         content = encode_params(params, keywords)
-        return await self._drive(_flow.call(dag_id, content, self._options, time.monotonic()))
+        return await self._drive(_flow.call(dag_id, content, self._options, time.monotonic(), self._decode))
 
     async def submit(
         self, dag_id: str, params: Mapping[str, Any] | None = None, /, **keywords: Any
@@ -155,18 +157,41 @@ class AsyncClient:
             return self._address.broken(error, time.monotonic())
         return response_of(response, time.monotonic())
 
+    def _stream(self, request: Request) -> AbstractAsyncContextManager[httpx.Response]:
+        return self._http.stream(
+            request.method,
+            request.path,
+            params=request.query or None,
+            headers=dict(request.headers),
+            content=request.content,
+            timeout=timeout_of(request),
+        )
+
+    def _decode(self, response: Response) -> Any:
+        return decode(response, lambda document: AsyncReference(document, self._read))
+
+    async def _read(self, reference: Mapping[str, Any]) -> AsyncGenerator[bytes, None]:
+        """The bytes that a reference promises."""
+        reading = Reading(reference, self._options.retry)
+        while not reading.is_over():
+            try:
+                async with self._stream(reading.request()) as response:
+                    has_bytes = response.status_code in (200, 206)
+                    if not has_bytes:
+                        await response.aread()
+                    if reading.opened(response_of(response, time.monotonic(), with_content=not has_bytes)):
+                        async for chunk in response.aiter_raw():
+                            yield reading.took(chunk)
+                pause = reading.closed(time.monotonic())
+            except httpx.TransportError as error:
+                pause = reading.closed(time.monotonic(), self._address.broken(error, 0.0).reason)
+            await asyncio.sleep(pause)
+
     async def _follow(self, follower: EventFollower) -> AsyncGenerator[RunEvent, None]:
         while not follower.is_over():
             request = follower.request()
             try:
-                async with self._http.stream(
-                    request.method,
-                    request.path,
-                    params=request.query or None,
-                    headers=dict(request.headers),
-                    content=request.content,
-                    timeout=timeout_of(request),
-                ) as response:
+                async with self._stream(request) as response:
                     is_stream = response.status_code == 200
                     if not is_stream:
                         await response.aread()
@@ -188,7 +213,9 @@ class AsyncClient:
         self, dag_id: str, items: Iterator[Params], options: Options, max_in_flight: int, return_errors: bool
     ) -> AsyncIterator[tuple[Params, Any]]:
         async def one(params: Params) -> Any:
-            return await self._drive(_flow.call(dag_id, encode_params(params, {}), options, time.monotonic()))
+            return await self._drive(
+                _flow.call(dag_id, encode_params(params, {}), options, time.monotonic(), self._decode)
+            )
 
         in_flight: dict[asyncio.Task[Any], Params] = {}
         is_exhausted = False
@@ -237,7 +264,7 @@ class AsyncRunHandle:
     async def result(self, timeout: float | None = None) -> Any:
         """What `Client.call` returns or raises. `timeout`: seconds to wait, then `NotFinished`; None: until decided."""
         client = self._client
-        return await client._drive(_flow.result(self._run, timeout, client._options, time.monotonic()))
+        return await client._drive(_flow.result(self._run, timeout, client._options, time.monotonic(), client._decode))
 
     async def state(self) -> str:
         """The state of the whole run, cleanup included: queued, running, success or failed."""

@@ -12,12 +12,16 @@ The server is authoritative on outcomes; nothing here guesses one. Refuses nothi
 
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
 from dagcall.client._options import Options
 from dagcall.client._wire import Accepted, Broken, Flow, Pause, Request, Response
 from dagcall.errors import NotFinished, Problem, RunExists, RunFailed, ServerError, Unreachable, problem_from
+
+Decode = Callable[[Response], Any]
+"""Makes the value of an answer that has one."""
 
 LONGEST_WAIT = 30.0
 """Seconds. The server's default maximum, and below the 60 s after which common proxies cut an idle request."""
@@ -31,15 +35,16 @@ _ROUNDING = 0.05
 """Seconds. What is left of a wait that the server ended a moment early is not worth another whole second."""
 
 
-def call(dag_id: str, content: bytes, options: Options, now: float) -> Flow[Any]:
+def call(dag_id: str, content: bytes, options: Options, now: float, decode: Decode | None = None) -> Flow[Any]:
     """Start a run and wait for its value; raises `RunFailed`, or `NotFinished` after `options.wait`."""
     until = math.inf if options.wait is None else now + options.wait
     asked = min(LONGEST_WAIT, until - now)
     response, is_ours = yield from _post(dag_id, content, options, f"wait={math.ceil(asked)}", asked, until)
     if is_ours:
         run = Accepted(dag_id, options.run_id or "")
-        return (yield from result(run, None if options.wait is None else until - response.at, options, response.at))
-    return (yield from _until_decided(dag_id, response, options, now, until))
+        left = None if options.wait is None else until - response.at
+        return (yield from result(run, left, options, response.at, decode))
+    return (yield from _until_decided(dag_id, response, options, now, until, decode))
 
 
 def submit(dag_id: str, content: bytes, options: Options, now: float) -> Flow[Accepted]:
@@ -54,11 +59,11 @@ def submit(dag_id: str, content: bytes, options: Options, now: float) -> Flow[Ac
     return _accepted(dag_id, response)
 
 
-def result(run: Accepted, wait: float | None, options: Options, now: float) -> Flow[Any]:
+def result(run: Accepted, wait: float | None, options: Options, now: float, decode: Decode | None = None) -> Flow[Any]:
     """Attach to a run and wait for its value."""
     until = math.inf if wait is None else now + max(0.0, wait)
     response = yield from _attach(run, min(LONGEST_WAIT, until - now), options.retry, until)
-    return (yield from _until_decided(run.dag_id, response, options, now, until))
+    return (yield from _until_decided(run.dag_id, response, options, now, until, decode))
 
 
 def state(run: Accepted, options: Options, now: float) -> Flow[str]:
@@ -124,7 +129,9 @@ def json_of(response: Response) -> Any:
         raise ServerError("The answer is not JSON: is this address a dagcall server, or a proxy's page?") from None
 
 
-def _until_decided(dag_id: str, response: Response, options: Options, since: float, until: float) -> Flow[Any]:
+def _until_decided(
+    dag_id: str, response: Response, options: Options, since: float, until: float, decode: Decode | None
+) -> Flow[Any]:
     while response.status == 202:
         run = _accepted(dag_id, response)
         left = until - response.at
@@ -140,7 +147,7 @@ def _until_decided(dag_id: str, response: Response, options: Options, since: flo
         return None
     if response.status != 200:
         raise problem_of(response)
-    return json_of(response)
+    return (decode or json_of)(response)
 
 
 def _post(

@@ -5,7 +5,7 @@ import queue
 import threading
 import time
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, Unpack
 
@@ -17,7 +17,9 @@ from dagcall.client._connection import Address, encode_params, response_of, time
 from dagcall.client._events import NDJSON, SILENCE, EventFollower
 from dagcall.client._lanes import POOL, lanes
 from dagcall.client._options import OptionChanges, Options
-from dagcall.client._wire import Accepted, Flow, Pause, Reply, Request, Resumed, RunEvent
+from dagcall.client._reading import Reading, decode
+from dagcall.client._references import Reference
+from dagcall.client._wire import Accepted, Flow, Pause, Reply, Request, Response, Resumed, RunEvent
 from dagcall.errors import DagcallError, UsageError
 
 T = TypeVar("T")
@@ -70,11 +72,11 @@ class Client:
     def call(self, dag_id: str, params: Mapping[str, Any] | None = None, /, **keywords: Any) -> Any:
         """Run the DAG with these params and return its result: plain JSON values, None when it has none.
 
-        Several result tasks give a dict by task id. Raises `RunFailed` when the outcome is a failure, and
+        Several result tasks give a dict by task id; what is large or no JSON is a `Reference`. Raises `RunFailed` when the outcome is a failure, and
         `NotFinished`, which has the run id, when it is not certain within the `wait` option.
         """
         content = encode_params(params, keywords)
-        return self._drive(_flow.call(dag_id, content, self._options, time.monotonic()))
+        return self._drive(_flow.call(dag_id, content, self._options, time.monotonic(), self._decode))
 
     def submit(self, dag_id: str, params: Mapping[str, Any] | None = None, /, **keywords: Any) -> "RunHandle":
         """Start a run and return at once."""
@@ -153,18 +155,41 @@ class Client:
             return self._address.broken(error, time.monotonic())
         return response_of(response, time.monotonic())
 
+    def _stream(self, request: Request) -> AbstractContextManager[httpx.Response]:
+        return self._http.stream(
+            request.method,
+            request.path,
+            params=request.query or None,
+            headers=dict(request.headers),
+            content=request.content,
+            timeout=timeout_of(request),
+        )
+
+    def _decode(self, response: Response) -> Any:
+        return decode(response, lambda document: Reference(document, self._read))
+
+    def _read(self, reference: Mapping[str, Any]) -> Generator[bytes, None, None]:
+        """The bytes that a reference promises."""
+        reading = Reading(reference, self._options.retry)
+        while not reading.is_over():
+            try:
+                with self._stream(reading.request()) as response:
+                    has_bytes = response.status_code in (200, 206)
+                    if not has_bytes:
+                        response.read()
+                    if reading.opened(response_of(response, time.monotonic(), with_content=not has_bytes)):
+                        for chunk in response.iter_raw():
+                            yield reading.took(chunk)
+                pause = reading.closed(time.monotonic())
+            except httpx.TransportError as error:
+                pause = reading.closed(time.monotonic(), self._address.broken(error, 0.0).reason)
+            time.sleep(pause)
+
     def _follow(self, follower: EventFollower) -> Generator[RunEvent, None, None]:
         while not follower.is_over():
             request = follower.request()
             try:
-                with self._http.stream(
-                    request.method,
-                    request.path,
-                    params=request.query or None,
-                    headers=dict(request.headers),
-                    content=request.content,
-                    timeout=timeout_of(request),
-                ) as response:
+                with self._stream(request) as response:
                     is_stream = response.status_code == 200
                     if not is_stream:
                         response.read()
@@ -192,7 +217,7 @@ class Client:
 
         def one(params: Params) -> None:
             try:
-                flow = _flow.call(dag_id, encode_params(params, {}), options, time.monotonic())
+                flow = _flow.call(dag_id, encode_params(params, {}), options, time.monotonic(), self._decode)
                 finished.put((params, self._drive(flow, stop), None))
             except Exception as error:  # handed to the consumer, whatever it is
                 finished.put((params, None, error))
@@ -242,7 +267,7 @@ class RunHandle:
     def result(self, timeout: float | None = None) -> Any:
         """What `Client.call` returns or raises. `timeout`: seconds to wait, then `NotFinished`; None: until decided."""
         client = self._client
-        return client._drive(_flow.result(self._run, timeout, client._options, time.monotonic()))
+        return client._drive(_flow.result(self._run, timeout, client._options, time.monotonic(), client._decode))
 
     def state(self) -> str:
         """The state of the whole run, cleanup included: queued, running, success or failed."""
