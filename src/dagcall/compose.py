@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from dagcall.coordinator.coordinator import Coordinator, CoordinatorSettings
 from dagcall.errors import ConfigError
 from dagcall.journal.levels import LeveledJournal
 from dagcall.journal.open import open_journal
+from dagcall.model.references import EPHEMERAL
 from dagcall.model.survival import Durability, OnRestart
 from dagcall.workers.fleet import Fleet
 from dagcall.workers.pool import PoolSettings, WorkerPool
@@ -42,15 +44,21 @@ def compose(settings: Settings, environment: Mapping[str, str] | None = None) ->
     limit = settings.workers if settings.workers is not None else default_workers()
     if limit < 1:
         raise ConfigError(f"--workers must be at least 1, not {limit}")
-    fleet = Fleet(folder, RUNTIME, worker_environment(dict(os.environ if environment is None else environment)))
+    url = settings.journal or default_journal()
+    around_workers = worker_environment(dict(os.environ if environment is None else environment))
+    journal, ephemeral = open_journal(url), None
+    if url == "memory:":
+        ephemeral = around_workers[EPHEMERAL] = tempfile.mkdtemp(prefix="dagcall-results-")
+    fleet = Fleet(folder, RUNTIME, around_workers)
     return Coordinator(
         CoordinatorSettings(
             folder=folder,
             durability=settings.durability,
             on_restart=settings.on_restart,
             watch=settings.watch,
+            ephemeral_results=ephemeral,
         ),
-        LeveledJournal(open_journal(settings.journal or default_journal())),
+        LeveledJournal(journal),
         WorkerPool(fleet, PoolSettings(limit=limit)),
     )
 

@@ -261,11 +261,11 @@ def test_the_python_clients_and_the_command_line(shared: Server, tmp_path: Path)
         assert [one.read() for one in client.submit("returns_many").result()] == [b"1", b"2"]
         assert json.loads(client.with_options(result="large").call("returns_two").read()) == [0.5] * 300_000
 
-    async def read() -> list[bytes]:
+    async def awaited() -> list[bytes]:
         async with dagcall.AsyncClient(shared.url) as client:
             return [await one.read() for one in await client.call("returns_many")]
 
-    assert asyncio.run(read()) == [b"1", b"2"]
+    assert asyncio.run(awaited()) == [b"1", b"2"]
     command = [sys.executable, "-m", "dagcall.cli", "call", "returns", "-p", "kind=bytes", "-p", "size=4"]
     printed = subprocess.run([*command, "--url", shared.url], check=True, capture_output=True, text=True).stdout
     assert len(read(shared, reference_in(json.loads(printed)))) == 4

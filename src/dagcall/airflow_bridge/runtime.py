@@ -170,6 +170,11 @@ class AirflowRuntime:
             sys.modules["numpy.random"].seed()
         self._baseline.begin()
 
+    def serve_store(self, channel: Channel) -> None:
+        from dagcall.airflow_bridge import store_access
+
+        store_access.serve(channel)
+
     def run_triggers(self, channel: Channel) -> None:
         """The life of a triggerer; `prepare` is for workers only."""
         from dagcall.airflow_bridge import triggerer

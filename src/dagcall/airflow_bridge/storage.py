@@ -16,11 +16,9 @@ from typing import Any, BinaryIO
 from airflow.sdk import ObjectStoragePath
 from airflow.sdk.configuration import conf
 
-from dagcall.model.references import LOCAL, Reference, folder_of, safe_name
+from dagcall.model.references import EPHEMERAL, LOCAL, Reference, folder_of, safe_name
 from dagcall.workers.frames import Start
 
-EPHEMERAL = "_DAGCALL_RESULTS"
-"""Environment: the folder for values of runs that end with their server."""
 _CHUNK = 1 << 20
 _LOCAL_PROTOCOLS = ("", "file", "local")
 

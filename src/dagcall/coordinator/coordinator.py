@@ -65,7 +65,7 @@ log = logging.getLogger("dagcall.coordinator")
 @dataclass(frozen=True)
 class CoordinatorSettings:
     """`durability`, `on_restart`: None is what Airflow's settings say. `kept_runs`: ended runs kept in memory.
-    `watch`: follow changes of the folder."""
+    `watch`: follow changes of the folder. `ephemeral_results`: the folder of stored values that end with the server."""
 
     folder: str
     durability: Durability | None = None
@@ -73,6 +73,7 @@ class CoordinatorSettings:
     kept_runs: int = 500
     watch: bool = True
     resume: bool = True
+    ephemeral_results: str | None = None
 
 
 class Coordinator:
@@ -96,7 +97,7 @@ class Coordinator:
         self._run_questions = RunQuestions(journal, self.catalog, self.run)
         self._run_waiter = RunWaiter(self._run_questions)
         self.inputs = Inputs(journal.store, self._clock.now)
-        self.stored = StoredValues()
+        self.stored = StoredValues(workers, settings.ephemeral_results)
         self.awaits = Awaits(self._clock, (self._run_waiter, self.inputs))
         self.kept: Kept
         """From `start` on."""
@@ -236,6 +237,7 @@ class Coordinator:
         self._drivers.clear()
         await self.assets.stop()
         await self._workers.stop()
+        await self.stored.end()
         await self._journal.close()
 
     async def call(self, request: CallRequest) -> Run:

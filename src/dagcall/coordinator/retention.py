@@ -49,14 +49,16 @@ async def forget_once(
     """Forget some of the runs that ended before a time, also where they are in memory; how many it were."""
     query = HeadQuery(states=_ENDED, end_date=TimeRange(lt=before), order_by=("end_date",), limit=_PAGE)
     heads, _ = await journal.list_heads(query)
-    for head in heads:
-        await forget(journal, stored, head.key)
-        recent.pop(head.key, None)
+    keys = [head.key for head in heads]
+    await forget(journal, stored, *keys)
+    for key in keys:
+        recent.pop(key, None)
     return len(heads)
 
 
-async def forget(journal: Journal, stored: StoredValues, key: RunKey) -> None:
-    """Forget one run, which has ended."""
-    await stored.forget(key)  # before what names them: nobody would find them afterwards
-    await journal.store.write(forgetting(key))
-    await journal.delete(key)
+async def forget(journal: Journal, stored: StoredValues, *runs: RunKey) -> None:
+    """Forget runs that have ended."""
+    await stored.forget(runs)  # before what names them: nobody would find them afterwards
+    for run in runs:
+        await journal.store.write(forgetting(run))
+        await journal.delete(run)

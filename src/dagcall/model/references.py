@@ -14,6 +14,9 @@ STORED_XCOM: Final = 1
 """Type of the MessagePack extension that takes the place of an XCom's value which is too large for a message; its data
 is the URI under which the value, as MessagePack, is stored. No value that Airflow serializes contains an extension."""
 
+EPHEMERAL: Final = "_DAGCALL_RESULTS"
+"""Environment of the workers: the folder for values of runs that end with their server."""
+
 LOCAL: Final = "file://"
 """What the URIs of files on this machine begin with; the path follows as it is, not percent-encoded."""
 

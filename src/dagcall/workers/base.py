@@ -97,6 +97,27 @@ class TriggerJob(Protocol):
         """It cannot run. `kind`: `TriggererLost`, `CodeLost`."""
 
 
+class StoreUnreachable(Exception):
+    """A store cannot be read now; the reason in words."""
+
+
+class StoreAccess(Protocol):
+    """A process of its own, with access to every store that Airflow knows. One request at a time.
+
+    Both raise `StoreUnreachable`."""
+
+    async def read(self, uri: str, size: int, begin: int, end: int) -> bytes:
+        """A part of an object that has `size` bytes. Raises FileNotFoundError when it is not there, or not that large,
+        any more."""
+        ...
+
+    async def delete(self, uri: str) -> None:
+        """All that is at or below it, if anything is."""
+
+    def close(self) -> None:
+        """End the process."""
+
+
 class Workers(Protocol):
     """The elastic set of workers."""
 
@@ -136,5 +157,9 @@ class Workers(Protocol):
     def unwatch(self, job: TriggerJob, *, killed: bool) -> None:
         """Nobody waits for it any more: because its task was ended (`killed`), or for another reason. Does nothing when
         it has fired."""
+
+    async def open_store(self) -> StoreAccess:
+        """Raises Unavailable. To be closed."""
+        ...
 
     def statistics(self) -> dict[str, int]: ...

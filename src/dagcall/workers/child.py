@@ -55,6 +55,12 @@ def serve_triggers(channel: Channel, runtime: TaskRuntime) -> None:
         processes.kill_family(os.getpid(), keep_root=True)
 
 
+def serve_store(channel: Channel, runtime: TaskRuntime) -> None:
+    """The life of a process with access to stores: until the coordinator closes the connection."""
+    _settle("worker")
+    runtime.serve_store(channel)
+
+
 def _settle(role: str) -> None:
     processes.set_title(role)
     # Daemons that user code leaves behind become children of this process, where they are found and ended.

@@ -27,6 +27,7 @@ from dagcall.workers.frames import (
     Exited,
     Files,
     ForkLoader,
+    ForkStore,
     ForkTriggerer,
     ForkWorker,
     ForkZygote,
@@ -38,6 +39,7 @@ from dagcall.workers.frames import (
     Ready,
     Reply,
 )
+from dagcall.workers.store_process import StoreProcess
 
 log = logging.getLogger("dagcall.workers")
 
@@ -45,6 +47,7 @@ ROOT_START_LIMIT = 120.0
 """Seconds for the import of Airflow; a cold disk has been seen to need 20."""
 LOAD_LIMIT = 35.0
 """Seconds for one file, unless the runtime's configuration says otherwise (`load_limit`); a hanging import must end."""
+STORE_START_LIMIT = 20.0
 _ROOTS_TRIED = 3
 """Root zygotes that are asked for a process, one after the other, when each dies before it has forked it."""
 _FORKED_BY_FILE = ("worker", "triggerer")
@@ -126,6 +129,14 @@ class Fleet:
             return loaded
         except _ProcessEnded as end:
             return self._unloadable(path, str(end), time.monotonic() - begun)
+
+    async def open_store(self) -> StoreProcess:
+        """A process that has access to stores. Raises Unavailable."""
+        try:
+            answer = await self._ask_root("store", ForkStore, STORE_START_LIMIT)
+        except _ProcessEnded as end:
+            raise Unavailable(f"the process that reads from the store could not be started: {end}") from end
+        return StoreProcess(answer, self._reply)
 
     async def open_zygote(self, path: str, *, alone: bool) -> FileZygote:
         """Parse a file in a process that can fork workers; or, `alone`, that is one.
@@ -314,6 +325,9 @@ class Fleet:
             del self._expected[hello.ident]
             self._workers[hello.ident] = hello.pid
             expected.answer.set_result((connection, hello.pid))
+            return
+        if hello.role == "store":
+            expected.answer.set_result(connection)
             return
         connection.on_frame = lambda frame: self._on_loading_frame(hello.ident, expected, frame)
         connection.on_lost = lambda: self._fail_later(hello.ident)

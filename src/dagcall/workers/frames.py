@@ -4,11 +4,12 @@ A frame is a 4-byte big-endian length and one MessagePack message, tagged by its
 values (conf, XComs, plain results) are opaque bytes to the coordinator. Every process opens one Unix socket to the
 coordinator and says `Hello` first; a wrong token or protocol version ends the connection.
 
-    root zygote   Hello, Ready                 <- ListFiles, ForkLoader, ForkZygote  -> Files, Exited
+    root zygote   Hello, Ready                 <- ListFiles, ForkLoader, ForkZygote, ForkStore  -> Files, Exited
     loader        Hello, Ask*, Loaded, (ends)  <- Reply*
     file zygote   Hello, Ask*, Loaded          <- Reply*, ForkWorker, ForkTriggerer -> Exited
     worker        Hello                        <- Start, Notify, Reply            -> (Pushed | Chunk | Ask)*, Ended, Ask*, Amended?, Idle
     triggerer     Hello                        <- RunTrigger, CancelTrigger, Reply -> Ask*, Fired
+    store         Hello                        <- ReadStored, DeleteStored, Reply -> Ask*, Stored
 
 The workers of a file that must not be forked say `Hello, Loaded` as a file zygote does, then they are workers.
 
@@ -316,7 +317,37 @@ class Reply(Frame, frozen=True, array_like=True, tag=True):
     error: str | None
 
 
-FromProcess = Hello | Ready | Files | Exited | Loaded | Pushed | Chunk | Ended | Amended | Idle | Ask | Fired
+class ForkStore(Frame, frozen=True, array_like=True, tag=True):
+    """Fork a process that reads from stores which only Airflow's libraries can open."""
+
+    ident: int
+
+
+class ReadStored(Frame, frozen=True, array_like=True, tag=True):
+    """Read a part of the object at `uri`, which must have `size` bytes."""
+
+    uri: str
+    size: int
+    begin: int
+    end: int
+
+
+class DeleteStored(Frame, frozen=True, array_like=True, tag=True):
+    """Delete what is at or below `uri`, if anything is."""
+
+    uri: str
+
+
+class Stored(Frame, frozen=True, array_like=True, tag=True):
+    """Answer to `ReadStored` and `DeleteStored`. `error`: why it could not be done; `is_gone`: since the object is not
+    there, or not the same, any more."""
+
+    data: bytes
+    error: str | None
+    is_gone: bool
+
+
+FromProcess = Hello | Ready | Files | Exited | Loaded | Pushed | Chunk | Ended | Amended | Idle | Ask | Fired | Stored
 ToProcess = (
     ListFiles
     | ForkLoader
@@ -328,6 +359,9 @@ ToProcess = (
     | RunTrigger
     | CancelTrigger
     | Reply
+    | ForkStore
+    | ReadStored
+    | DeleteStored
 )
 
 _encoder = msgspec.msgpack.Encoder()

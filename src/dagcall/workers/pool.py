@@ -31,6 +31,7 @@ from dagcall.workers.file_zygote import FileZygote, LoadedFile
 from dagcall.workers.fleet import Fleet
 from dagcall.workers.frames import Ask, Idle
 from dagcall.workers.loaded_code import LoadedCode
+from dagcall.workers.store_process import StoreProcess
 from dagcall.workers.triggerers import CodeGone, Triggerer
 from dagcall.workers.worker import State, Worker
 
@@ -171,6 +172,9 @@ class WorkerPool:
         assert isinstance(code, LoadedCode)
         if code.triggerer is not None:
             code.triggerer.unwatch(job, killed=killed)
+
+    async def open_store(self) -> StoreProcess:
+        return await self._fleet.open_store()
 
     def statistics(self) -> dict[str, int]:
         workers = [worker for code in self._codes for worker in code.workers.values()]

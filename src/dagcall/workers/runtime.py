@@ -38,6 +38,10 @@ class TaskRuntime(Protocol):
     def notify(self, notify: Notify) -> str | None:
         """Make the calls of a notice, send `Ended`, restore the process. Returns like `run`."""
 
+    def serve_store(self, channel: Channel) -> None:
+        """Called in a process forked from the root zygote: read and delete what it is told to, until the connection is
+        lost."""
+
     def run_triggers(self, channel: Channel) -> None:
         """Called in a freshly forked triggerer: run the triggers it is sent, until the connection is lost."""
 

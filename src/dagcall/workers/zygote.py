@@ -24,14 +24,17 @@ from dagcall.workers import child, processes
 from dagcall.workers.channel import Channel, ConnectionLost
 from dagcall.workers.frames import (
     CancelTrigger,
+    DeleteStored,
     Exited,
     Files,
     ForkLoader,
+    ForkStore,
     ForkTriggerer,
     ForkWorker,
     ForkZygote,
     ListFiles,
     Notify,
+    ReadStored,
     Ready,
     Reply,
     RunTrigger,
@@ -107,17 +110,22 @@ class Zygote:
                         self._fork(message.ident, partial(self._load_only, message.ident, message.path))
                     case ForkZygote():
                         self._fork(message.ident, partial(self._serve_file, message.ident, message.path, message.alone))
+                    case ForkStore():
+                        self._fork(message.ident, partial(self._become_store, message.ident))
                     case ForkWorker():
                         self._fork(message.ident, partial(self._become_worker, message.ident))
                     case ForkTriggerer():
                         self._fork(message.ident, partial(self._become_triggerer, message.ident))
-                    case Start() | Notify() | RunTrigger() | CancelTrigger() | Reply():
+                    case Start() | Notify() | RunTrigger() | CancelTrigger() | Reply() | ReadStored() | DeleteStored():
                         raise ConnectionLost("a zygote was sent a worker's message")
                     case _:
                         assert_never(message)
 
     def _become_worker(self, ident: int) -> None:
         child.serve(Channel(self._socket_path, self._token, "worker", ident), self._runtime)
+
+    def _become_store(self, ident: int) -> None:
+        child.serve_store(Channel(self._socket_path, self._token, "store", ident), self._runtime)
 
     def _become_triggerer(self, ident: int) -> None:
         child.serve_triggers(Channel(self._socket_path, self._token, "triggerer", ident), self._runtime)

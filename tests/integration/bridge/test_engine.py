@@ -16,7 +16,7 @@ def embedded():
     def double(params):
         if params["n"] < 0:
             raise ValueError("negative")
-        return params["n"] * 2
+        return params["n"] * 2 if params["n"] < 100 else b"bytes"
     return double()
 
 embedded()
@@ -28,6 +28,8 @@ def test_an_engine(tmp_path: Path) -> None:
     with dagcall.Engine(str(tmp_path), workers=2) as engine:
         assert engine.call("embedded", n=21) == 42
         assert engine.call("embedded", {"n": 2}) == 4
+        reference = engine.call("embedded", n=100)
+        assert reference.read() == b"bytes"
         run = engine.submit("embedded", n=5)
         assert run.result(timeout=20) == 10
         assert sorted(value for _, value in engine.map("embedded", [{"n": n} for n in range(5)])) == [0, 2, 4, 6, 8]
@@ -38,3 +40,4 @@ def test_an_engine(tmp_path: Path) -> None:
             engine.call("embedded", n="x")
         with pytest.raises(DagNotFound):
             engine.call("nobody")
+    assert not Path(reference.uri.removeprefix("file://")).exists()  # it has ended with its run

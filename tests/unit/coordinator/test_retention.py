@@ -1,5 +1,6 @@
 """How long ended runs are kept."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -20,11 +21,11 @@ class Stored(StoredValues):
     """Knows what it was told to forget, and has nothing on disk."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(None)  # type: ignore[arg-type] # nothing is stored elsewhere
         self.forgotten: list[str] = []
 
-    async def forget(self, run: RunKey) -> None:
-        self.forgotten.append(run.run_id)
+    async def forget(self, runs: Sequence[RunKey]) -> None:
+        self.forgotten += [run.run_id for run in runs]
 
 
 async def test_only_runs_that_ended_long_ago_are_forgotten() -> None:

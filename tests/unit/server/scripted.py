@@ -235,7 +235,7 @@ class ScriptedCoordinator:
         self.pools = Pools(self.journal.store, Limits(), list, self.tick)
         self.assets = Assets(self.journal, StoppedClock(), lambda: None)
         self.inputs = Inputs(self.journal.store, self.tick)
-        self.stored = StoredValues()
+        self.stored = StoredValues(None)  # type: ignore[arg-type] # nothing is stored elsewhere
         self.work: dict[str, Work] = {}
         self.refusal: DagcallError | None = None
         self.shared: Shared = None
