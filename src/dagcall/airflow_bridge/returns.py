@@ -2,8 +2,8 @@
 
 Read from the return annotation of the function that a Python task calls, or of `execute` of an operator that is not
 Airflow's own, whose annotations are too coarse to promise anything (`@task.llm` annotates the prompt, not the answer).
-It is the schema of the value as a caller gets it, see `plain`: where pydantic would write JSON otherwise, the schema
-follows `plain`. What is annotated is promised by the author; nothing here checks that a task keeps it.
+It is the schema of the value as a caller gets it, see `results`: where pydantic would write JSON otherwise, the schema
+follows `results`. What is annotated is promised by the author; nothing here checks that a task keeps it.
 
 No annotation is too strange to load a DAG: what cannot become a schema is any JSON, with a note that says why.
 """
@@ -16,13 +16,14 @@ import sys
 import types
 import typing
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Annotated, Any, Literal, NotRequired, Required, Union, get_args, get_origin, get_type_hints
 
 import typing_extensions
 from airflow.sdk import DAG, Asset, ObjectStoragePath
 from airflow.sdk.bases.operator import BaseOperator
 from airflow.sdk.definitions.mappedoperator import MappedOperator
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from dagcall.model.answers import ASSET, REFERENCE, JsonSchema
@@ -31,8 +32,9 @@ from dagcall.model.plan import Note
 Operator = BaseOperator | MappedOperator
 
 ANY: JsonSchema = {}
-_BY_REFERENCE = (bytes, bytearray, memoryview, ObjectStoragePath)
-_FRAMES = ("pandas.", "polars.", "pyarrow.", "modin.")
+_CONFIG = ConfigDict(arbitrary_types_allowed=True)
+_BY_REFERENCE = (bytearray, memoryview, ObjectStoragePath)
+_FRAMES = ("pandas.", "polars.")
 _PYTHON = "airflow.providers.standard.operators.python"
 _LENGTH = 200
 
@@ -88,30 +90,35 @@ def return_annotation(function: Callable[..., Any]) -> Any:
 
 def schema_of(annotation: Any) -> JsonSchema:
     """Raises whatever pydantic, or the annotation's own code, raises."""
-    members = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else ()
-    if any(_special(member) for member in members):
-        return {"anyOf": [schema_of(member) for member in members]}
-    if (special := _special(annotation)) is not None:
-        return special
     if sys.version_info < (3, 12):
         annotation = _with_current_typed_dicts(annotation)
-    schema = TypeAdapter(annotation).json_schema(by_alias=False, mode="serialization", schema_generator=_PlainSchema)
+    # As the items of a list, since pydantic lets only types that are no models of their own be configured.
+    listed = TypeAdapter(list[annotation], config=_CONFIG).json_schema(
+        by_alias=False, mode="serialization", schema_generator=_PlainSchema
+    )
     # An author's additions (`json_schema_extra`) may be anything, and a plan is plain data.
-    plain: JsonSchema = json.loads(json.dumps(schema, allow_nan=False))
-    return plain
-
-
-def _special(annotation: Any) -> JsonSchema | None:
-    """Of what is not sent as a value."""
-    if not inspect.isclass(annotation):
-        return None
-    if issubclass(annotation, _BY_REFERENCE) or f"{annotation.__module__}.".startswith(_FRAMES):
-        return REFERENCE
-    return ASSET if issubclass(annotation, Asset) else None
+    schema: JsonSchema = json.loads(json.dumps(listed["items"], allow_nan=False))
+    definitions = listed.get("$defs")
+    return schema | ({"$defs": json.loads(json.dumps(definitions, allow_nan=False))} if definitions else {})
 
 
 class _PlainSchema(GenerateJsonSchema):
-    """JSON Schema of what `plain` writes."""
+    """JSON Schema of what `results` writes: `plain`, with references in place of what is no JSON."""
+
+    def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> JsonSchemaValue:
+        kind = schema.get("cls")
+        if inspect.isclass(kind):
+            if issubclass(kind, Asset):
+                return deepcopy(ASSET)
+            if issubclass(kind, _BY_REFERENCE) or f"{kind.__module__}.".startswith(_FRAMES):
+                return deepcopy(REFERENCE)
+        function = getattr(schema.get("function", {}).get("function"), "__qualname__", "")
+        if function.startswith("UPath."):  # what an ObjectStoragePath is to pydantic
+            return deepcopy(REFERENCE)
+        return super().handle_invalid_for_json_schema(schema, error_info)
+
+    def bytes_schema(self, schema: Any) -> JsonSchemaValue:
+        return deepcopy(REFERENCE)
 
     def field_is_required(self, field: Any, total: bool) -> bool:
         """All fields of a model or dataclass are written, also those that have their default."""
@@ -124,9 +131,6 @@ class _PlainSchema(GenerateJsonSchema):
 
     def decimal_schema(self, schema: Any) -> JsonSchemaValue:
         return {"type": "string"}  # `str` of it, exponents included
-
-    def bytes_schema(self, schema: Any) -> JsonSchemaValue:
-        return {"type": "string"}
 
     def datetime_schema(self, schema: Any) -> JsonSchemaValue:
         return {"type": "string"}  # ISO 8601, but not always with the offset that `date-time` wants

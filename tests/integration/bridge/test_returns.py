@@ -48,6 +48,16 @@ class Options(TypedDict):
 class Page(pydantic.BaseModel, typing.Generic[T := typing.TypeVar("T")]):
     items: list[T]
 
+class DataFrame:
+    __module__ = "pandas.core.frame"
+
+pandas = type("pandas", (), {"DataFrame": DataFrame})
+
+@dataclasses.dataclass
+class Report:
+    title: str
+    source: Asset | None
+
 class Odd(pydantic.BaseModel):
     n: int
     model_config = {"json_schema_extra": {"examples": [object()]}}
@@ -89,11 +99,12 @@ SPECIAL = {
     "path": ("def f() -> ObjectStoragePath: ...", REFERENCE),
     "maybe_path": ("def f() -> ObjectStoragePath | None: ...", {"anyOf": [REFERENCE, {"type": "null"}]}),
     "asset": ("def f() -> Asset: ...", ASSET),
+    "paths": ("def f() -> list[ObjectStoragePath]: ...", {"type": "array", "items": REFERENCE}),
+    "frame": ("def f() -> pandas.DataFrame: ...", REFERENCE),
 }
 
 UNCLEAR = {
     "unknown": "def f() -> Unknown: ...",
-    "no_type": "def f() -> 3: ...",
     "a_class": "class Plain: pass\n\ndef f() -> list[Plain]: ...",
     "odd": "def f() -> Odd: ...",
 }
@@ -112,6 +123,12 @@ def with_task(name: str, text: str) -> str:
 
 
 OTHERS = """
+with DAG("report", schedule=None):
+    @result
+    @task
+    def f() -> dict[str, Report]: return {"a": Report("x", Asset("y", "file:///y")), "b": Report("x", None)}
+    f()
+
 with DAG("unsaid", schedule=None):
     @result
     @task
@@ -168,7 +185,7 @@ def schema_of(serving: Serving, dag_id: str) -> dict[str, Any]:
     return plan_of(serving, dag_id).result_schemas["f"]
 
 
-@pytest.mark.parametrize("name", [*HONEST, "own", "classic", "mapped", "inside"])
+@pytest.mark.parametrize("name", [*HONEST, "own", "classic", "mapped", "inside", "report"])
 def test_what_an_honest_task_returns_fits(returns: Serving, name: str) -> None:
     schema = schema_of(returns, name)
     Draft202012Validator.check_schema(schema)
