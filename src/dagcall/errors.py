@@ -23,6 +23,7 @@ DagcallError
     │   ├── MethodNotAllowed  method-not-allowed 405
     │   ├── NotAcceptable     not-acceptable 406
     │   ├── TooLarge          too-large 413
+    │   ├── HeadTooLarge      head-too-large 431
     │   ├── UnsupportedMediaType  unsupported-media-type 415
     │   ├── RangeNotSatisfiable   range-not-satisfiable 416
     │   ├── NotAnObject       not-an-object 422
@@ -300,6 +301,10 @@ class NotAcceptable(BadRequest, status=406):
 
 class TooLarge(BadRequest, status=413):
     """The body is over the server's limit; pass large data by reference."""
+
+
+class HeadTooLarge(BadRequest, status=431):
+    """The request's head, its path and headers, is over the server's limit."""
 
 
 class UnsupportedMediaType(BadRequest, status=415):

@@ -97,9 +97,13 @@ def schema_of(annotation: Any) -> JsonSchema:
         by_alias=False, mode="serialization", schema_generator=_PlainSchema
     )
     # An author's additions (`json_schema_extra`) may be anything, and a plan is plain data.
-    schema: JsonSchema = json.loads(json.dumps(listed["items"], allow_nan=False))
-    definitions = listed.get("$defs")
-    return schema | ({"$defs": json.loads(json.dumps(definitions, allow_nan=False))} if definitions else {})
+    text = json.dumps(listed["items"] | {"$defs": listed.get("$defs", {})}, allow_nan=False)
+    schema: JsonSchema = json.loads(text)
+    definitions = schema.pop("$defs")
+    reference = schema.get("$ref")
+    if len(schema) == 1 and reference is not None and text.count(f'"{reference}"') == 1:
+        schema = definitions.pop(reference.rpartition("/")[2])
+    return schema | ({"$defs": definitions} if definitions else {})
 
 
 class _PlainSchema(GenerateJsonSchema):

@@ -14,6 +14,10 @@ MAX_DEPTH = 100
 """Of nested arrays and objects in a body. Every process that a value passes has its own recursion limit (Python's
 default is 1000 frames): what is accepted here must not break a worker."""
 
+MOST_ITEMS = 250_000
+"""Of all arrays and objects in a body together. Checking them against a DAG's schema takes some 15 us each, in which
+nobody else is served."""
+
 LONGEST_TIMEOUT = 366 * 86400.0
 """Seconds. Timers of event loops overflow somewhere above; nobody waits that long for an answer."""
 
@@ -45,7 +49,7 @@ async def read_body(request: Request, limit: int) -> bytes:
 
 
 def decode_json(body: bytes) -> Any:
-    """Raises `MalformedJson`, also for what is nested too deeply."""
+    """Raises `MalformedJson`, also for what is nested too deeply; `TooLarge` for too many values."""
     try:
         value = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -53,6 +57,8 @@ def decode_json(body: bytes) -> Any:
         raise MalformedJson(f"The body is not valid JSON: {why}.") from None
     if body.count(b"[") + body.count(b"{") > MAX_DEPTH and is_deeper(value, MAX_DEPTH):
         raise MalformedJson(f"The body is nested more than {MAX_DEPTH} levels deep.")
+    if body.count(b",") > MOST_ITEMS and _size(value) > MOST_ITEMS:
+        raise TooLarge(f"The body holds more than {MOST_ITEMS} values; pass large data by reference.")
     return value
 
 
@@ -80,6 +86,19 @@ def is_deeper(value: object, depth: int) -> bool:
         if not level:
             return False
     return True
+
+
+def _size(value: object) -> int:
+    """How many items and members there are, at all levels."""
+    size, pending = 0, [value]
+    while pending:
+        one = pending.pop()
+        if isinstance(one, dict | list):
+            size += len(one)
+            pending += (
+                item for item in (one.values() if isinstance(one, dict) else one) if isinstance(item, dict | list)
+            )
+    return size
 
 
 class Query:

@@ -10,6 +10,7 @@ from dagcall.server.policy import Permission
 from dagcall.server.requests import LONGEST_TIMEOUT
 from dagcall.server.route import Parameter, Route
 
+_NUMBER = {"type": "integer", "minimum": 0, "maximum": 10**9 - 1}
 _SECONDS = {"type": "number", "minimum": 0, "maximum": LONGEST_TIMEOUT}
 
 WAIT = Parameter("wait", "Seconds to wait for the outcome; goes before `Prefer: wait=S`.", _SECONDS)
@@ -32,7 +33,7 @@ KEY = Parameter(
 LAST_EVENT_ID = Parameter(
     "Last-Event-ID",
     "Event streams: go on after this event.",
-    {"type": "integer", "minimum": 0, "maximum": 10**15 - 1},
+    {"type": "string", "pattern": "^[0-9]{0,15}$"},
     "header",
 )
 
@@ -46,8 +47,8 @@ _OPENAPI = described("An OpenAPI 3.1 document", {"type": "object", "required": [
 _CALL_TAG = "Call"
 
 _VALUE_PARAMETERS = (
-    Parameter("map_index", "Of a mapped task: which instance.", {"type": "integer", "minimum": 0}),
-    Parameter("part", "Of a value that has references in it: which.", {"type": "integer", "minimum": 0}),
+    Parameter("map_index", "Of a mapped task: which instance.", _NUMBER),
+    Parameter("part", "Of a value that has references in it: which.", _NUMBER),
     Parameter("Range", "Answer with a part (`bytes=0-99`, `bytes=-100`), or several.", place="header"),
     Parameter("If-Range", "Answer with the whole unless this is still the entity tag.", place="header"),
     Parameter("If-None-Match", "Answer 304 if this is still the entity tag.", place="header"),

@@ -21,6 +21,7 @@ from dagcall.coordinator.coordinator import Coordinator
 from dagcall.errors import ConfigError, DagcallError, UsageError
 from dagcall.model.survival import Durability, OnRestart
 from dagcall.server.app import create_app
+from dagcall.server.http_protocol import BoundedHttp
 from dagcall.server.settings import ServerSettings
 from dagcall.workers import processes
 
@@ -93,7 +94,13 @@ class _Server:
         self._signals: asyncio.Queue[int] = asyncio.Queue()
         app = create_app(coordinator, ServerSettings(host=host, port=listener.getsockname()[1]))
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, lifespan="off", timeout_keep_alive=75, server_header=False
+            app,
+            http=BoundedHttp,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_keep_alive=75,
+            server_header=False,
         )
         self._http = uvicorn.Server(config)
         # Signals are this module's: uvicorn would stop answering before the runs have ended.

@@ -21,6 +21,7 @@ WIRE = {
     "method-not-allowed": 405,
     "not-acceptable": 406,
     "too-large": 413,
+    "head-too-large": 431,
     "unsupported-media-type": 415,
     "range-not-satisfiable": 416,
     "not-an-object": 422,

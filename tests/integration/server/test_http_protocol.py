@@ -1,0 +1,124 @@
+"""What the head of a request may cost, and what is no HTTP: raw bytes against the real HTTP server."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+import uvicorn
+
+from dagcall.server.app import create_app
+from dagcall.server.http_protocol import BoundedHttp
+from dagcall.server.settings import ServerSettings
+
+from ...unit.server.conftest import coordinator  # noqa: F401  the fixture, with its DAGs
+from ...unit.server.scripted import ScriptedCoordinator
+
+pytestmark = pytest.mark.anyio
+
+POST = b"POST /call/simple HTTP/1.1\r\nHost: localhost\r\n"
+
+
+class Impatient(BoundedHttp):
+    head_time = 0.2
+    linger = 0.2
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def port(coordinator: ScriptedCoordinator) -> AsyncIterator[int]:  # noqa: F811
+    app = create_app(coordinator, ServerSettings(body_limit=1_000_000))
+    server = uvicorn.Server(uvicorn.Config(app, http=Impatient, log_config=None, access_log=False, lifespan="off"))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        serving = asyncio.ensure_future(server.serve([listener]))
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            server.should_exit = True
+            await serving
+
+
+async def said(port: int, *pieces: bytes) -> bytes:
+    """All that the server says until it closes the connection, which this client never does."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+        return await asyncio.wait_for(reader.read(), 20)
+    finally:
+        writer.close()
+
+
+def problem(answer: bytes) -> tuple[int, str]:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"application/problem+json" in head
+    document = json.loads(body)
+    assert head.startswith(b"HTTP/1.1 %d " % document["status"])
+    return document["status"], document["type"]
+
+
+@pytest.mark.parametrize(
+    "endless", [b"X-Long: " + b"x" * 5_000_000, b"X: y\r\n" * 800_000], ids=["one header", "many headers"]
+)
+async def test_an_endless_head_is_refused(port: int, endless: bytes) -> None:
+    assert problem(await said(port, POST, endless)) == (431, "/problems/head-too-large")
+
+
+async def test_an_endless_path_is_refused(port: int) -> None:
+    assert problem(await said(port, b"GET /call/", b"x" * 2_000_000)) == (431, "/problems/head-too-large")
+
+
+@pytest.mark.parametrize(
+    "pieces", [(), (b"GET",), (b"GET /call HTTP/1.1\r\nHost: local",)], ids=["none", "word", "half"]
+)
+async def test_a_head_that_does_not_come_costs_no_connection(port: int, pieces: tuple[bytes, ...]) -> None:
+    assert await said(port, *pieces) == b""
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\x00\x01\x02\x03\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # TLS
+        b"GET /call HTTP/9.9\r\nHost: localhost\r\n\r\n",
+        b"GET /call HTTP/1.1\r\nHost : localhost\r\n\r\n",
+        b"GET /call HTTP/1.1\r\nHost: localhost\r\nX: a\x00b\r\n\r\n",
+        b"GET /c\xc3\xa4ll HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        POST + b"Content-Length: -1\r\n\r\n",
+        POST + b"Content-Length: 1x\r\n\r\n",
+        POST + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+        POST + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        POST + b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+    ],
+)
+async def test_what_is_no_http_is_a_problem(port: int, garbage: bytes) -> None:
+    assert problem(await said(port, garbage)) == (400, "/problems/bad-request")
+
+
+async def test_a_body_of_bad_chunks_ends_its_connection(
+    port: int,
+    coordinator: ScriptedCoordinator,  # noqa: F811
+) -> None:
+    body = b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n"
+    assert b"HTTP/1.1 400" in await said(port, POST + body)
+    assert not coordinator.requests
+
+
+async def test_requests_in_pieces_and_in_one_go_are_answered(port: int) -> None:
+    request = POST + b"Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+    last = POST + b"Connection: close\r\n\r\n"
+    answer = await said(port, *(bytes([one]) for one in request), request + request + last)
+    assert answer.count(b"HTTP/1.1 200 OK") == 4
+
+
+async def test_a_body_does_not_count_as_a_head(port: int) -> None:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        for _ in range(3):
+            assert (await http.post("/call/simple", json={"x": "y" * 900_000})).status_code == 200
