@@ -112,7 +112,7 @@ class Forecast:
         return bool(skips) and not (anything and (up.task.needs_expansion or up.task.skips_direct_only))
 
     def _waiting(self, task: TaskRun, ups: Sequence[TaskRun]) -> int:
-        if task.task.mapped_groups and (task.expanded or self._scene.possible_widths(task).some):
+        if self._is_paired(task):
             return self._waiting_in_group(task, ups)
         mask = RUNS
         if ups and task.task.trigger_rule is not TriggerRule.ALWAYS:
@@ -122,6 +122,12 @@ class Forecast:
             if not all_in(setups, SUCCESS):
                 mask &= ~RUNS
         return self._run(task, self._expand(task, self._with_sources(task, mask)))
+
+    def _is_paired(self, task: TaskRun) -> bool:
+        """Whether its instances wait for some instances of its upstreams only, or may come to."""
+        if not any(relation.shared for relation in task.node.relations.values()):
+            return False
+        return task.expanded or self._scene.possible_widths(task).some
 
     def _waiting_in_group(self, task: TaskRun, ups: Sequence[TaskRun]) -> int:
         """Each instance waits for some instances of its upstreams: for any of them, as far as is looked at here."""

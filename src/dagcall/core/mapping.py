@@ -69,8 +69,9 @@ def _possible(source: MapSource, tasks: Dict[str, TaskRun], xcoms: RunXComs) -> 
     if source.parts:
         every = all if source.kind == "zip" and not source.longest else any
         return _combined([_possible(part, tasks, xcoms) for part in source.parts], every)
-    if source.kind == "xcom" and tasks[source.task_id].unfinished:
-        return Possible(unknown=True, none=True, some=True)
+    if source.kind == "xcom" and (upstream := tasks[source.task_id]).unfinished:
+        pushes = not upstream.task.is_empty
+        return Possible(unknown=True, none=pushes or upstream.task.needs_expansion, some=pushes)
     length = _length(source, tasks, xcoms)
     return Possible(unknown=length is None, none=length == 0, some=bool(length))
 

@@ -103,11 +103,11 @@ class Watch:
         return all(forecast.open[task.task.task_id] == SKIPPED for task in self._designated if task.unfinished)
 
     def _certain_failure(self) -> Outcome | None:
+        if self._may_go_well():
+            return None
         forecast = Forecast(self._scene, self._path())
         doomed = next((task for task in self._watched if forecast.is_doomed(task)), None)
         if doomed is None:
-            if self._may_go_well():
-                return None
             path = list(self._board.tasks)
             if not certainty.is_certain(self._scene, path, self._fails):
                 return None

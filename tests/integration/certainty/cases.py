@@ -28,10 +28,16 @@ class _Drawing:
         self._suspends: dict[str, EndKind] = {}
         self._groups: dict[str, MappedGroup] = {}
         self._fail_fast = rng.random() < 0.1
-        self._with_groups = not self._fail_fast and rng.random() < 0.25
-        self._with_maps = rng.random() < 0.4
-        self._with_branches = rng.random() < 0.35
-        self._with_setups = rng.random() < 0.3
+        shapes = [
+            ("grouped", 0.0 if self._fail_fast else 0.3),
+            ("mapped", 0.4),
+            ("branch", 0.35),
+            ("setup", 0.35),
+            ("suspends", 0.3),
+        ]
+        with_shapes = [shape for shape, chance in shapes if rng.random() < chance]
+        self._kinds = ["plain"] * 4 + ["empty"] + with_shapes * 2
+        """Drawn from for each task."""
 
     def case(self) -> Case:
         rng = self._rng
@@ -61,25 +67,28 @@ class _Drawing:
         rng = self._rng
         names = [task.task_id for task in self._tasks]
         upstream = set(rng.sample(names, k=min(len(names), rng.choice([0, 1, 1, 2, 2, 3]))))
-        mapping, inside = None, ()
-        kind = rng.choice(["plain"] * 6 + ["empty", "mapped", "grouped", "branch", "setup", "teardown", "suspends"])
-        kinds = {"grouped": self._with_groups, "mapped": self._with_maps, "branch": self._with_branches}
-        kinds |= {"setup": self._with_setups, "teardown": self._with_setups}
-        if not kinds.get(kind, True):
-            kind = "plain"
-        if self._with_groups and self._groups and rng.random() < 0.5:
-            kind = "grouped"
-        if kind == "teardown" and not (upstream and self._end_setups(upstream)):
-            kind = "plain"
-        if kind == "mapped":
+        mapping = None
+        inside: tuple[str, ...] = ()
+        setups = [task.task_id for task in self._tasks if task.is_setup]
+        kind = "teardown" if setups and rng.random() < 0.3 else rng.choice(self._kinds)
+        kinds = {kind}
+        if kind == "teardown":
+            setup = rng.choice(setups)
+            upstream.add(setup)
+            inside = rng.choice([(), self._groups_around(setup)])
+        if kind == "branch" and "mapped" in self._kinds and rng.random() < 0.3:
+            kinds.add("mapped")
+        if kind == "grouped":
+            kinds |= set(rng.sample(["empty", "setup", "branch"], k=rng.choice([0, 0, 0, 1])))
+        if "mapped" in kinds:
             mapping = self._mapping(sorted(upstream))
             upstream |= set(mapping.upstreams)
         if kind == "grouped":
             inside = self._group(sorted(upstream))
-            for group in inside:  # what it is mapped over is upstream of its roots
-                if not any(group in up.mapped_groups for up in self._tasks if up.task_id in upstream):
-                    upstream |= set(self._groups[group].mapping.upstreams)
-        if kind == "branch":
+        for group in inside:  # what it is mapped over is upstream of its roots
+            if not any(group in up.mapped_groups for up in self._tasks if up.task_id in upstream):
+                upstream |= set(self._groups[group].mapping.upstreams)
+        if "branch" in kinds:
             self._branches[task_id] = rng.choice(["branch", "branch", "short_circuit", "short_circuit_direct"])
         self._tasks.append(
             TaskPlan(
@@ -90,11 +99,11 @@ class _Drawing:
                 mapping=mapping,
                 mapped_groups=inside,
                 retry=Retry(rng.choice([0, 0, 0, 1]), delay=1.0),
-                is_setup=kind == "setup",
+                is_setup="setup" in kinds,
                 is_teardown=kind == "teardown",
                 on_failure_fail_dagrun=kind == "teardown" and rng.random() < 0.5,
-                is_empty=kind == "empty",
-                can_skip_downstream=kind == "branch",
+                is_empty="empty" in kinds,
+                can_skip_downstream="branch" in kinds,
                 skips_direct_only=self._branches.get(task_id) in ("branch", "short_circuit_direct"),
                 start_trigger=FROM_TRIGGER if kind == "suspends" and rng.random() < 0.3 else None,
             )
@@ -104,12 +113,8 @@ class _Drawing:
         elif kind == "suspends" and self._tasks[-1].start_trigger is None:
             self._suspends[task_id] = rng.choice(SUSPENSIONS)
 
-    def _end_setups(self, upstream: set[str]) -> bool:
-        """A teardown follows some setup, directly."""
-        setups = [task.task_id for task in self._tasks if task.is_setup]
-        if setups:
-            upstream.add(self._rng.choice(setups))
-        return bool(setups)
+    def _groups_around(self, task_id: str) -> tuple[str, ...]:
+        return next(task.mapped_groups for task in self._tasks if task.task_id == task_id)
 
     def _rule(self, kind: str, upstream: set[str], inside: bool) -> TriggerRule:
         rng = self._rng
@@ -151,7 +156,7 @@ class _Drawing:
     def _group(self, upstream: Sequence[str]) -> tuple[str, ...]:
         """One that is there, or a new one."""
         rng = self._rng
-        if self._groups and rng.random() < 0.8:
+        if self._groups and rng.random() < 0.7:
             known = [task.mapped_groups for task in self._tasks if task.mapped_groups]
             return rng.choice(known)
         group_id = f"g{len(self._groups)}"

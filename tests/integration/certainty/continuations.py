@@ -187,7 +187,7 @@ class Explorer:
         kind = self._case.branches.get(ti.task.task_id)
         plan = self._case.plan
         below = direct_below(plan, ti.task.task_id)
-        if kind is None or not below:
+        if kind is None or not below or ti.task.mapped_groups:  # nobody looks for what a branch in a mapped group skips
             yield ()
         elif kind == "branch":
             skips = set()

@@ -151,8 +151,10 @@ def main() -> int:
     begin, totals = time.monotonic(), Totals()
     chunks = [seeds[start : start + CHUNK] for start in range(0, len(seeds), CHUNK)]
     with concurrent.futures.ProcessPoolExecutor(min(os.cpu_count() or 1, len(chunks))) as pool:
-        for one in pool.map(look_at, chunks):
+        for done, one in enumerate(pool.map(look_at, chunks), 1):
             totals.add(one)
+            if done % 20 == 0:
+                print(f"{done * CHUNK} seeds, violations: {totals.violations}", file=sys.stderr, flush=True)
     for shape, count in sorted(totals.shapes.items()):
         print(f"{count:8}  {shape}")
     for number, count in totals.numbers.items():

@@ -46,6 +46,28 @@ def test_nor_can_a_group_that_waits_for_something_else(task: Task, run_of: Runs)
     assert run.outcome.failure.failed_task == "each"
 
 
+def test_what_an_empty_task_returns_has_no_length(task: Task, run_of: Runs) -> None:
+    run = run_of(
+        task("slow"),
+        task("empty", "slow", is_empty=True, trigger_rule="all_done"),
+        task("each", "empty", mapping=over("empty")),
+        task("other"),
+    )
+    run.end("other", "failed")
+    assert run.outcome.kind is OutcomeKind.FAILED
+
+
+def test_the_first_tasks_of_a_group_wait_as_others_do(task: Task, run_of: Runs) -> None:
+    run = run_of(
+        task("list"),
+        task("each", "list", mapped_groups=("g",), trigger_rule="all_skipped", is_result=True),
+        task("other"),
+        mapped_groups=(MappedGroup("g", over("list")),),
+    )
+    run.end("other", "failed")
+    assert chain(run) == ["other"], "`each` is skipped, or cannot be expanded"
+
+
 def test_a_value_does_not_wait_for_results_that_can_only_be_skipped(task: Task, run_of: Runs) -> None:
     run = run_of(
         task("list", is_result=True),
