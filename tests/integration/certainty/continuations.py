@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dagcall.core.graph import Graph, Node, graph_of
-from dagcall.core.instance import TaskInstance
+from dagcall.core.instance import EndedTry, TaskInstance
 from dagcall.core.machine import RunMachine
+from dagcall.model.commands import Await, Outcome
 from dagcall.model.events import (
     AttemptEnded,
     AttemptStarted,
@@ -261,6 +262,10 @@ def all_below(plan: DagPlan, task_id: str) -> list[str]:
     return [task.task_id for task in plan.tasks if task.task_id in found - {task_id}]
 
 
+IMMUTABLE = (
+    *(DagPlan, Graph, Node, TaskPlan, RunKey, Outcome, Await, EndedTry, RunAccepted, Resumed, ErrorInfo, XComItem),
+    *(TaskState, RunState),
+)
 _shared: dict[int, Any] = {}
 
 
@@ -278,7 +283,7 @@ class Clone:
 
     def __init__(self, plan: DagPlan) -> None:
         _shared.clear()
-        self._table = dict.fromkeys((DagPlan, Graph, Node, TaskPlan, RunKey), _share)
+        self._table = dict.fromkeys(IMMUTABLE, _share)
         self._kept = (plan, graph_of(plan))
 
     def of(self, machine: RunMachine) -> Callable[[], RunMachine]:
