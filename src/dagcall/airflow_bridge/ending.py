@@ -4,6 +4,7 @@ Guarantees that it can always be sent: text without what UTF-8 does not have, of
 refuses nothing: a message that it does not know ends the attempt as failed, and says so.
 """
 
+import time
 from typing import Any
 
 from dagcall.model.assets import Outlets
@@ -39,8 +40,10 @@ def ended(start: Start, comms: Any, state: Any, error: BaseException | None) -> 
             if start.want_plain and out.plain is None and outlets is not None:
                 out.plain = as_result(outlets)
         case sdk.RetryTask():
-            kind = EndKind.RETRY
             retry_delay = message.retry_delay_seconds
+            kind = EndKind.RETRY
+            if (late := _too_late(start, retry_delay)) is not None:
+                kind, retry_delay = EndKind.FAILED, late
         case sdk.TaskState():
             kind = EndKind.SKIPPED if message.state.value == "skipped" else EndKind.FAILED
         case _:
@@ -69,6 +72,15 @@ def ended(start: Start, comms: Any, state: Any, error: BaseException | None) -> 
     )
 
 
+def _too_late(start: Start, delay: float | None) -> float | None:
+    """The delay after which the next try would begin, where that is not before the call's deadline. Then this one has
+    failed, here too: its callbacks are told so."""
+    delay = start.retry_delay if delay is None else delay
+    if start.deadline is None or delay is None or time.time() + delay < start.deadline:
+        return None
+    return delay
+
+
 def describe(error: BaseException, start: Start) -> tuple[str, str]:
     """Type and message: secrets masked, at most `_MESSAGE_LIMIT` characters, and always text that can be sent."""
     from airflow.sdk._shared.secrets_masker import redact
@@ -82,6 +94,14 @@ def describe(error: BaseException, start: Start) -> tuple[str, str]:
 
             text = f"{text.rstrip('.')}. {said}" if (said := hint(error)) else text
     return type(error).__name__, _sendable(str(redact(text)))
+
+
+def state_after(end: Ended, state: Any) -> Any:
+    """What Airflow's `finalize` is told, where the runner had said `state`."""
+    from airflow.sdk import TaskInstanceState
+
+    refused = state is TaskInstanceState.UP_FOR_RETRY and end.kind == EndKind.FAILED
+    return TaskInstanceState.FAILED if refused else state
 
 
 def _text_of(error: BaseException) -> str:
@@ -107,4 +127,4 @@ def _reject(error: BaseException | None) -> tuple[int, str] | None:
     return error.status, _sendable(str(redact(str(error.detail))))
 
 
-__all__ = ["describe", "ended"]
+__all__ = ["describe", "ended", "state_after"]

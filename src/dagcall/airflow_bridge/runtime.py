@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from dagcall.airflow_bridge import task_instance
-from dagcall.airflow_bridge.ending import ended
+from dagcall.airflow_bridge.ending import ended, state_after
 from dagcall.deadline import set_deadline
 from dagcall.emit import set_hook
 from dagcall.workers.channel import Channel
@@ -265,8 +265,9 @@ class AirflowRuntime:
             set_deadline(None)
             del _CURRENT_CONTEXT[depth:]
         emitter.close()
+        end = ended(start, comms, state, error)
         try:
-            self._channel.send(ended(start, comms, state, error))
+            self._channel.send(end)
         except ProtocolError as too_large:  # and so nothing was sent
             comms.outgoing = Outgoing()
             self._channel.send(ended(start, comms, None, too_large))
@@ -274,7 +275,7 @@ class AirflowRuntime:
         context["exception"] = error
         try:
             with suppress(SystemExit):
-                runner.finalize(ti, state, context, log, error)
+                runner.finalize(ti, state_after(end, state), context, log, error)
         finally:
             comms.amend()
 

@@ -1,6 +1,7 @@
 """The start frame: all that a worker, or a triggerer, has to know of a task instance to speak in its name."""
 
 from dagcall.coordinator.run import Run
+from dagcall.core.retries import retry_delay
 from dagcall.model.commands import Await, Continuation, StartAttempt
 from dagcall.model.ids import attempt_uuid
 from dagcall.workers.frames import Continues, Shipped, Start
@@ -17,6 +18,10 @@ def start_frame(run: Run, command: StartAttempt | Await, epoch: int, log_path: s
     elif command.continues is not None:
         continues = command.continues
         first_attempt = continues.first_attempt
+    deadline = None if task is None or task.is_teardown else accepted.deadline
+    delay: float | None = None
+    if task is not None and deadline is not None:
+        delay = retry_delay(task.retry, run.key.dag_id, task.task_id, accepted.logical_date, command.try_number)
     return Start(
         attempt=command.attempt,
         epoch=epoch,
@@ -38,7 +43,8 @@ def start_frame(run: Run, command: StartAttempt | Await, epoch: int, log_path: s
         xcoms=xcoms,
         asset_events=accepted.asset_events,
         continues=None if continues is None else _continues(continues),
-        deadline=None if task is None or task.is_teardown else accepted.deadline,
+        deadline=deadline,
+        retry_delay=delay,
         expanded_ti_count=1 if task is None else machine.expand_width(command.task_id) or 1,
     )
 

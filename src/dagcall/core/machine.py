@@ -274,6 +274,8 @@ class RunMachine:
             deadline = None if ti.task.is_teardown or self._stopped else self.accepted.deadline
             if deadline is not None and board.now + delay >= deadline:
                 state, ti.error = TaskState.FAILED, retries.too_late(ti.error, delay, deadline - board.now)
+        elif event.kind is EndKind.FAILED and event.retry_delay is not None and self.accepted.deadline is not None:
+            ti.error = retries.too_late(ti.error, event.retry_delay, self.accepted.deadline - board.now)
         board.change(ti, state)
         if event.outlets is not None and ti.state is TaskState.SUCCESS:
             board.commands.append(EmitAssetEvents(ti.task.task_id, ti.map_index, event.outlets))

@@ -148,7 +148,8 @@ class AttemptEnded:
     error: ErrorInfo | None = None
     reject: RejectInfo | None = None
     retry_delay: float | None = None
-    """Seconds, when the task's retry policy chose them."""
+    """Seconds, when the task's retry policy chose them. Of one that has failed for good: after which it would be tried
+    again, if that were not too late for the call's deadline."""
     xcoms: tuple[XComItem, ...] = ()
     plain: bytes | None = None
     """The return value as plain JSON; sent for tasks that the call is answered with."""

@@ -192,6 +192,8 @@ class Start(Frame, frozen=True, array_like=True, tag=True):
     asset_events: bytes = b""
     expanded_ti_count: int = 1
     """How many instances the task has: what an instance in a mapped task group asks before it reads its upstreams."""
+    retry_delay: float | None = None
+    """Seconds from a failure of this try to the next one; set where there is a deadline that it may be too late for."""
 
 
 class Notify(Frame, frozen=True, array_like=True, tag=True):

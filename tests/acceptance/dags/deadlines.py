@@ -24,10 +24,15 @@ def note_failure(context: Any) -> None:
         file.write(f"{context['ti'].task_id} failed")
 
 
+def note_retry(context: Any) -> None:
+    with open(context["params"]["file"], "a") as file:
+        file.write("tried again; ")
+
+
 @dag(schedule=None, params={"file": Param("", type="string")})
 def would_be_tried_again() -> None:
     @result
-    @task(retries=3, retry_delay=600, on_failure_callback=note_failure)
+    @task(retries=3, retry_delay=600, on_failure_callback=note_failure, on_retry_callback=note_retry)
     def t() -> None:
         raise LookupError("not there yet")
 

@@ -43,6 +43,14 @@ def test_the_delay_that_the_task_chose_counts(task: Task, run_of: Runs) -> None:
     assert run.states() == {"a": "failed"}
 
 
+def test_a_worker_that_found_it_too_late_itself_gives_the_same_reason(task: Task, run_of: Runs) -> None:
+    run = run_of(task("a", retry=Retry(1, delay=60.0), is_result=True), accept={"deadline": 30.0})
+    run.end("a", "failed", retry_delay=60.0)
+    assert run.outcome.failure.error.message.endswith(
+        "(not tried again: the next try is due in 60 s, the deadline of the call in 27 s)"
+    )
+
+
 def test_teardowns_are_retried_whatever_the_deadline(task: Task, run_of: Runs) -> None:
     tasks = (
         task("s", is_setup=True),
