@@ -74,7 +74,7 @@ def decode_event(stored: bytes) -> Event:
     kind, fields = _open(stored)
     decoder = _EVENTS.get(kind)
     if decoder is None:
-        raise JournalCorrupt(f"unknown event {kind!r}")
+        raise JournalError(f"written by a newer dagcall: this one knows no event {kind!r}; use that dagcall")
     try:
         return decoder.decode(fields)
     except msgspec.MsgspecError as error:

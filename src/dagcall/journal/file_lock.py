@@ -1,4 +1,5 @@
-"""One server a journal: a lock file beside it, held as long as the process lives, with the holder's process id.
+"""One server a journal: a lock file beside it, held as long as the process lives, with the holder's process id and
+what names the time since the system was started.
 
 `flock` because the kernel gives it up when its holder dies, however that happens, and because it also excludes a second
 opening within one process. (POSIX locks, which do not, are moreover dropped when any descriptor of the file is closed:
@@ -11,6 +12,7 @@ The descriptor is not inherited by programs that are started; a process forked w
 import fcntl
 import os
 from pathlib import Path
+from uuid import uuid4
 
 from dagcall.errors import JournalLocked
 
@@ -25,16 +27,20 @@ class FileLock:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
+                holder = _content(descriptor)[0]
                 raise JournalLocked(
                     f"another server (process {holder}) has the journal open, as {path} says: "
                     "stop it, or give this one another --journal"
                 ) from None
+            boot = _boot()
+            self.same_boot = boot in _content(descriptor)[1:]
+            """The last holder held it since the system was started: no power cut came in between."""
             os.ftruncate(descriptor, 0)
-            os.write(descriptor, f"{os.getpid()}\n".encode())
+            os.pwrite(descriptor, f"{os.getpid()}\n{boot}\n".encode(), 0)
         except BaseException:
             os.close(descriptor)
             raise
+        self.path = path
         self._descriptor = descriptor
 
     def release(self) -> None:
@@ -42,3 +48,16 @@ class FileLock:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def _content(descriptor: int) -> list[str]:
+    """The holder's process id, then the boot in which it took the lock."""
+    return os.pread(descriptor, 128, 0).decode(errors="replace").split() or ["unknown"]
+
+
+def _boot() -> str:
+    """What names the time since the system was started; a new name where the system has none."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return f"unknown-{uuid4()}"

@@ -6,27 +6,27 @@ state. In WAL mode neither waits for the other, and a commit is seen by every re
 only hands over and is woken up. A lock file beside the journal keeps a second server out (`file_lock`); the file, its
 directories, its schema and the meaning of its errors are in `sqlite_file`.
 
-Refuses: a file that is no journal or is damaged (`JournalCorrupt`), one of a newer dagcall, and file systems where
-SQLite has no write-ahead log. Nothing is ever repaired silently.
+Refuses: a file that is no journal or is damaged (`JournalCorrupt`), one of a newer dagcall, which is not touched, and
+file systems where SQLite has no write-ahead log. Nothing is ever repaired silently: a damaged row is named by whoever
+reads it (`sqlite_reading`), a log that is shorter than it was by the next opening (`sqlite_log`).
 """
 
 import asyncio
+import logging
 import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final, ParamSpec, TypeVar
+from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from dagcall.errors import JournalError
+from dagcall.journal import sqlite_log, sqlite_reading
 from dagcall.journal.base import HeadQuery, Trouble, check_durability
-from dagcall.journal.conditions import Conditions
-from dagcall.journal.encoding import decode_plan, decode_record
 from dagcall.journal.entries import Done, Entry, Outcome, settle
 from dagcall.journal.file_lock import FileLock
-from dagcall.journal.rows import add_query, head_of, order_by
 from dagcall.journal.sqlite_assets import SqliteAssets
-from dagcall.journal.sqlite_file import connect_reader, explain, make_directories, make_file, statement
+from dagcall.journal.sqlite_file import connect_reader, damaged, explain, look_before, make_directories, make_file
 from dagcall.journal.sqlite_store import Row, SqliteStore
 from dagcall.journal.sqlite_writer import SqliteWriter
 from dagcall.journal.store import Change
@@ -35,15 +35,13 @@ from dagcall.model.ids import RunKey
 from dagcall.model.plan import DagPlan
 from dagcall.model.records import Batch, JournalRecord, RunHead
 
+log = logging.getLogger(__name__)
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
 READERS: Final = 2
 """So that a slow list does not hold up the look-up of one run. More would not help: decoding shares one interpreter."""
-
-_HEADS: Final = statement("heads")
-_SELECT_RECORDS: Final = statement("select_records")
-_SELECT_PLAN: Final = statement("select_plan")
 
 
 class SqliteJournal:
@@ -81,6 +79,8 @@ class SqliteJournal:
             self._lock = FileLock(self.path.with_name(self.path.name + ".lock"))
             try:
                 make_file(self.path)
+                self._look_at_log()
+                look_before(self.path)
                 self._writer = SqliteWriter(self.path, self._settle_in_loop, self._close_all)
             except BaseException:
                 self._lock.release()
@@ -88,6 +88,18 @@ class SqliteJournal:
         except (sqlite3.Error, OSError) as error:
             raise explain(error, self.path) from error
         self._readers = ThreadPoolExecutor(READERS, "dagcall-journal-reader")
+
+    def _look_at_log(self) -> None:
+        """Before SQLite does, which takes a log up to where it is damaged for the whole log."""
+        lost = sqlite_log.lost_frames(self.path)
+        if lost and self._lock.same_boot:
+            raise damaged(
+                self.path,
+                f"the last {lost} pages of its -wal file, all committed, were cut off or changed; to go on without them, "
+                f"remove {self._lock.path.name}",
+            )
+        if lost:
+            log.warning("journal %s: its last %d pages are lost, as a power cut does to `process`", self.path, lost)
 
     def append(self, batch: Batch, durability: str = "process") -> asyncio.Future[None]:
         power = check_durability(durability)
@@ -105,21 +117,19 @@ class SqliteJournal:
         return bool(await self._write(key))
 
     async def get_plan(self, dag_id: str, version: str) -> DagPlan | None:
-        return await self._read(self._get_plan, dag_id, version)
+        return await self._read(sqlite_reading.plan_of, dag_id, version)
 
     async def head(self, key: RunKey) -> RunHead | None:
-        found = await self._read(self._select_heads, "WHERE dag_id = ? AND run_id = ?", key)
-        return found[0] if found else None
+        return await self._read(sqlite_reading.head, key)
 
     async def records(self, key: RunKey, after: int = 0) -> list[JournalRecord]:
-        return await self._read(self._select_records, key, after)
+        return await self._read(sqlite_reading.records, key, after)
 
     async def unfinished(self) -> list[RunHead]:
-        # The condition has the words of the index `runs_unfinished`, which serves it for that reason.
-        return await self._read(self._select_heads, "WHERE state IN ('queued', 'running') ORDER BY run")
+        return await self._read(sqlite_reading.unfinished)
 
     async def list_heads(self, query: HeadQuery) -> tuple[list[RunHead], int]:
-        return await self._read(self._select_page, query)
+        return await self._read(sqlite_reading.page, query)
 
     async def close(self) -> None:
         if self._state == "open":
@@ -133,7 +143,7 @@ class SqliteJournal:
         return JournalError(f"journal {self.path}: not open ({self._state})")
 
     async def _read_items(self, sql: str, values: tuple[str | int, ...]) -> list[Row]:
-        return await self._read(lambda: self._reader().execute(sql, values).fetchall())
+        return await self._read(lambda connection: connection.execute(sql, values).fetchall())
 
     async def _write_items(self, changes: tuple[Change, ...]) -> list[int]:
         done = await self._write(changes)
@@ -141,7 +151,7 @@ class SqliteJournal:
         return done
 
     async def _read_with(self, function: Callable[[sqlite3.Connection], T]) -> T:
-        return await self._read(lambda: function(self._reader()))
+        return await self._read(function)
 
     async def _write(self, work: DagPlan | RunKey | tuple[Change, ...] | AssetChanges) -> Done:
         if self._state != "open":
@@ -169,11 +179,13 @@ class SqliteJournal:
             if not self._loop.is_closed():
                 raise
 
-    async def _read(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def _read(
+        self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
         if self._state != "open":
             raise self._not_open()
         try:
-            return await self._loop.run_in_executor(self._readers, lambda: function(*args, **kwargs))
+            return await self._loop.run_in_executor(self._readers, lambda: function(self._reader(), *args, **kwargs))
         except sqlite3.Error as error:
             raise explain(error, self.path) from error
         except JournalError as error:
@@ -186,30 +198,3 @@ class SqliteJournal:
             connection = self._local.connection = connect_reader(self.path)
             self._connections.append(connection)
         return connection
-
-    def _get_plan(self, dag_id: str, version: str) -> DagPlan | None:
-        found = self._reader().execute(_SELECT_PLAN, (dag_id, version)).fetchone()
-        return None if found is None else decode_plan(found[0])
-
-    def _select_heads(self, clause: str, values: tuple[str, ...] = ()) -> list[RunHead]:
-        return [head_of(row) for row in self._reader().execute(f"{_HEADS} {clause}", values)]
-
-    def _select_records(self, key: RunKey, after: int) -> list[JournalRecord]:
-        rows = self._reader().execute(_SELECT_RECORDS, (max(after, 0), *key))
-        return [decode_record(key, id, row) for id, *row in rows]
-
-    def _select_page(self, query: HeadQuery) -> tuple[list[RunHead], int]:
-        reader = self._reader()
-        condition = add_query(Conditions(), query)
-        order = order_by(query)
-        # The page is chosen by row number first: sorting whole heads would carry every conf along.
-        page = f"SELECT run FROM runs WHERE {condition.sql} ORDER BY {order} LIMIT ? OFFSET ?"
-        reader.execute("BEGIN")  # one state for both answers
-        try:
-            (total,) = reader.execute(f"SELECT count(*) FROM runs WHERE {condition.sql}", condition.values).fetchone()
-            rows = reader.execute(
-                f"{_HEADS} WHERE run IN ({page}) ORDER BY {order}", [*condition.values, query.limit, query.offset]
-            ).fetchall()
-        finally:
-            reader.execute("COMMIT")
-        return [head_of(row) for row in rows], total

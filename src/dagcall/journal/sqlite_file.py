@@ -5,19 +5,26 @@ Everything here blocks, and runs in a thread. `application_id` tells a journal f
 newer version is refused and not touched.
 """
 
+import contextlib
 import os
 import sqlite3
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from dagcall.errors import JournalCorrupt, JournalError
+from dagcall.journal.checksums import checksum
 
 APPLICATION_ID: Final = 0x64616763
 """The bytes `dagc`."""
 
 BUSY_TIMEOUT: Final = 5.0
 """Seconds to wait for somebody else's lock, such as a backup or a `sqlite3` shell."""
+
+LOOKED_AT: Final = 256 << 20
+"""Bytes of a journal whose structure is checked at each opening, in less than a second. Of a larger one only what is
+read is checked, and all of it by `dagcall journal check`."""
 
 _SMALLEST_DATABASE: Final = 512
 """Bytes, one page of the smallest size. SQLite takes a smaller file for an empty one, and overwrites it."""
@@ -55,8 +62,6 @@ def connect_writer(path: Path) -> sqlite3.Connection:
 
     Raises `sqlite3.Error`, `OSError`, `JournalError`.
     """
-    if 0 < path.stat().st_size < _SMALLEST_DATABASE:
-        raise JournalCorrupt(f"{path} is no journal, it has a few bytes of something else: give --journal another file")
     connection = _connect(path)
     try:
         if _number(connection, "PRAGMA application_id") != APPLICATION_ID:
@@ -79,10 +84,46 @@ def connect_writer(path: Path) -> sqlite3.Connection:
 
 
 def connect_reader(path: Path) -> sqlite3.Connection:
-    """A connection that cannot write. Raises `sqlite3.Error`."""
-    connection = _connect(path)
-    connection.execute("PRAGMA query_only = ON")
-    return connection
+    """A connection that cannot write: as the last one that is closed, it does not even move the log into the file.
+
+    Raises `sqlite3.Error`.
+    """
+    return _connect(path, "ro")
+
+
+def look_before(path: Path) -> None:
+    """Refuse what must be left as it is, before anything is opened for writing: a journal of a newer dagcall, one
+    whose structure is damaged (looked at up to `LOOKED_AT` bytes), and one whose log is shorter than it was.
+
+    Raises `JournalError`, `JournalCorrupt`, `sqlite3.Error`, `OSError`.
+    """
+    size = path.stat().st_size
+    if 0 < size < _SMALLEST_DATABASE:
+        raise JournalCorrupt(f"{path} is no journal, it has a few bytes of something else: give --journal another file")
+    if size == 0:
+        return
+    with contextlib.closing(connect_reader(path)) as connection:
+        check_version(connection, path)
+        if size <= LOOKED_AT:
+            check_structure(connection, path)
+
+
+def check_version(connection: sqlite3.Connection, path: Path) -> int:
+    """The number of the last schema step of a journal. Raises `JournalError`, `sqlite3.Error`."""
+    version = _number(connection, "PRAGMA user_version")
+    if version > len(_SCHEMA) and _number(connection, "PRAGMA application_id") == APPLICATION_ID:
+        raise JournalError(
+            f"journal {path} has schema version {version}, written by a newer dagcall; this one knows {len(_SCHEMA)}: "
+            "use that dagcall, or give --journal another file"
+        )
+    return version
+
+
+def check_structure(connection: sqlite3.Connection, path: Path) -> None:
+    """Raises `JournalCorrupt`, `sqlite3.Error`."""
+    (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    if found != "ok":
+        raise damaged(path, found)
 
 
 def explain(error: sqlite3.Error | OSError, path: Path) -> JournalError:
@@ -91,11 +132,8 @@ def explain(error: sqlite3.Error | OSError, path: Path) -> JournalError:
         return JournalError(f"journal {path}: {error.strerror or error}: check the path and its permissions")
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the extended code says where, the low byte says what
     name = getattr(error, "sqlite_errorname", type(error).__name__)
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return JournalCorrupt(
-            f"journal {path} is damaged, or is no journal ({error}): move it and its -wal file away to start with an "
-            "empty one, or put a backup in its place; `sqlite3 FILE .recover` may save some of it"
-        )
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "Could not decode" in str(error):
+        return damaged(path, str(error))
     if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
         return JournalError(f"journal {path}: cannot be written or read ({name}: {error}): is the disk full?")
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
@@ -103,18 +141,29 @@ def explain(error: sqlite3.Error | OSError, path: Path) -> JournalError:
     return JournalError(f"journal {path}: {name}: {error}")
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def damaged(path: Path, what: str) -> JournalCorrupt:
+    return JournalCorrupt(
+        f"journal {path} is damaged, or is no journal ({what}): put a backup in its place (`dagcall journal backup` "
+        "makes them), or move it and its -wal file away to start with an empty one; `sqlite3 FILE .recover` may save "
+        "some of it"
+    )
+
+
+def _connect(path: Path, mode: str = "rw") -> sqlite3.Connection:
     # Autocommit: transactions are begun and ended by name. Threads: each connection is used by one at a time.
-    return sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        f"file:{quote(str(path))}?mode={mode}",
+        timeout=BUSY_TIMEOUT,
+        isolation_level=None,
+        check_same_thread=False,
+        uri=True,
+    )
+    connection.create_function("checksum", -1, checksum, deterministic=True)
+    return connection
 
 
 def _upgrade(connection: sqlite3.Connection, path: Path) -> None:
-    version = _number(connection, "PRAGMA user_version")
-    if version > len(_SCHEMA):
-        raise JournalError(
-            f"journal {path} has schema version {version}, written by a newer dagcall; this one knows {len(_SCHEMA)}: "
-            "use that dagcall, or give --journal another file"
-        )
+    version = check_version(connection, path)
     for number, step in enumerate(_SCHEMA[version:], version + 1):
         connection.executescript(f"BEGIN IMMEDIATE; {step}; PRAGMA user_version = {number}; COMMIT;")
 

@@ -8,6 +8,8 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from dagcall.errors import JournalCorrupt
+from dagcall.journal.checksums import checksum
 from dagcall.journal.sqlite_file import statement
 from dagcall.journal.store import LAST, Change, Item, ItemExists, Put, Remove, check_storable
 
@@ -17,8 +19,8 @@ _PUT: Final = statement("put_item")
 _REMOVE: Final = statement("delete_item")
 _REMOVE_ALL: Final = statement("delete_items")
 
-Row = tuple[str, str, bytes, int, float, float]
-"""The columns of `sql/sqlite/select_items.sql`: the fields of an item."""
+Row = tuple[str, str, bytes, int, float, float, int]
+"""The columns of `sql/sqlite/select_items.sql`: the fields of an item, and its checksum."""
 
 
 class SqliteStore:
@@ -34,15 +36,22 @@ class SqliteStore:
 
     async def get(self, kind: str, key: str) -> Item | None:
         rows = await self._read(_GET, (kind, key))
-        return Item(*rows[0]) if rows else None
+        return _item(rows[0]) if rows else None
 
     async def items(self, kind: str, prefix: str = "", *, after: int = 0, limit: int | None = None) -> list[Item]:
         rows = await self._read(_LIST, (kind, prefix, prefix + LAST, after, -1 if limit is None else limit))
-        return [Item(*row) for row in rows]
+        return [*map(_item, rows)]
 
     async def write(self, *changes: Change) -> list[int]:
         check_storable(changes)
         return await self._write(changes)
+
+
+def _item(row: Row) -> Item:
+    kind, key, value, number, created, updated, crc = row
+    if checksum(kind, key, value) != crc:
+        raise JournalCorrupt(f"{kind} {key!r} is damaged: its checksum does not fit")
+    return Item(kind, key, value, number, created, updated)
 
 
 def apply(cursor: sqlite3.Cursor, changes: tuple[Change, ...]) -> list[int]:
@@ -63,7 +72,8 @@ def _apply(cursor: sqlite3.Cursor, change: Change) -> int:
     if isinstance(change, Put):
         if change.only_new and cursor.execute(_GET, (change.kind, change.key)).fetchone() is not None:
             raise ItemExists(f"{change.kind} {change.key!r} exists already")
-        row = cursor.execute(_PUT, (change.kind, change.key, change.value, change.time, change.time)).fetchone()
+        crc = checksum(change.kind, change.key, change.value)
+        row = cursor.execute(_PUT, (change.kind, change.key, change.value, change.time, change.time, crc)).fetchone()
         return int(row[0])
     if isinstance(change, Remove):
         cursor.execute(_REMOVE, (change.kind, change.key))

@@ -25,12 +25,13 @@ from typing import Final
 
 from dagcall.errors import DagcallError, JournalError, JournalFenced, RunExists
 from dagcall.journal import asset_items
+from dagcall.journal.checksums import checksum, of_head
 from dagcall.journal.continuity import begins, changing_part, check_continues, date_taken
 from dagcall.journal.encoding import check_storable, encode_plan, encode_record
 from dagcall.journal.entries import Entry, KnownRun, Outcome
-from dagcall.journal.rows import head_of
 from dagcall.journal.sqlite_assets import apply as apply_assets
 from dagcall.journal.sqlite_file import connect_writer, explain, statement
+from dagcall.journal.sqlite_reading import ONE_HEAD, checked_head
 from dagcall.journal.sqlite_store import apply
 from dagcall.journal.store import Change, Put
 from dagcall.model.assets import AssetChanges
@@ -46,7 +47,7 @@ CHECKPOINT_PAGES: Final = 1000
 _INSERT_RUN: Final = statement("insert_run")
 _UPDATE_RUN: Final = statement("update_run")
 _INSERT_RECORD: Final = statement("insert_record")
-_SELECT_HEAD: Final = statement("heads") + " WHERE dag_id = ? AND run_id = ?"
+_SELECT_RUN: Final = statement("select_run")
 _SELECT_EPOCH: Final = statement("select_epoch")
 _NEXT_EPOCH: Final = statement("next_epoch")
 _INSERT_PLAN: Final = statement("insert_plan")
@@ -188,9 +189,12 @@ class SqliteWriter:
             row = known.row
             if changing_part(head) != changing_part(known.head):
                 check_storable(head)
-                self._cursor.execute(_UPDATE_RUN, (*changing_part(head), row))
+                self._cursor.execute(_UPDATE_RUN, (*changing_part(head), of_head(head), row))
         entry = (row << 32) + head.last_record - len(rows)
-        self._cursor.executemany(_INSERT_RECORD, [(entry + place, *one) for place, one in enumerate(rows, 1)])
+        self._cursor.executemany(
+            _INSERT_RECORD,
+            [(at := entry + place, *one, checksum(at, *one)) for place, one in enumerate(rows, 1)],
+        )
         self._log_pages += 2 + sum(len(data) + len(event or b"") for _, _, data, event in rows) // 4096
         if batch.assets is not None:
             self._write_assets(batch.assets, items)
@@ -208,6 +212,7 @@ class SqliteWriter:
         values = (
             head.key.dag_id, head.key.run_id, head.plan_version, head.queued_at, head.run_after, head.logical_date,
             head.run_type, head.triggered_by, head.caller, head.conf, head.idempotency_key, *changing_part(head),
+            of_head(head),
         )  # fmt: skip
         self._cursor.execute(_INSERT_RUN, values)
         if not self._cursor.rowcount:
@@ -220,22 +225,25 @@ class SqliteWriter:
 
     def _put_plan(self, plan: DagPlan) -> None:
         stored = encode_plan(plan)
-        self._cursor.execute(_INSERT_PLAN, (plan.dag_id, plan.version, stored))
+        self._cursor.execute(
+            _INSERT_PLAN, (plan.dag_id, plan.version, stored, checksum(plan.dag_id, plan.version, stored))
+        )
         self._log_pages += 2 + len(stored) // 4096
 
     def _delete(self, key: RunKey) -> bool:
-        known = self._known.pop(key, None) or self._look_up(key)
-        if known is None:
+        self._known.pop(key, None)
+        found = self._cursor.execute(_SELECT_RUN, key).fetchone()  # not its head, which may be damaged
+        if found is None:
             return False
-        self._cursor.execute(_DELETE_RECORDS, (known.row,))
-        self._cursor.execute(_DELETE_RUN, (known.row,))
+        self._cursor.execute(_DELETE_RECORDS, found)
+        self._cursor.execute(_DELETE_RUN, found)
         self._cursor.execute(_DELETE_CONSUMPTION, key)
         self._log_pages += 8
         return True
 
     def _look_up(self, key: RunKey) -> KnownRun | None:
-        found = self._cursor.execute(_SELECT_HEAD, key).fetchone()
-        return None if found is None else KnownRun(found[0], head_of(found))
+        found = self._cursor.execute(ONE_HEAD, key).fetchone()
+        return None if found is None else KnownRun(found[0], checked_head(found))
 
     def _checkpoint_when_due(self) -> None:
         if self._log_pages < CHECKPOINT_PAGES:

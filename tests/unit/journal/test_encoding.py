@@ -61,7 +61,6 @@ def test_a_newer_version_is_refused_with_what_to_do() -> None:
         b"",
         b"\xc1",
         b"\x93\x01",
-        msgspec.msgpack.encode([1, "nothing", {}]),
         msgspec.msgpack.encode([1, "retry_due", {}]),
     ],
 )
@@ -70,6 +69,11 @@ def test_what_no_version_wrote_is_corrupt(stored: bytes) -> None:
         decode_event(stored)
     with pytest.raises(JournalCorrupt):
         decode_plan(stored)
+
+
+def test_an_event_that_is_not_known_comes_from_a_newer_dagcall() -> None:
+    with pytest.raises(JournalError, match="newer dagcall: this one knows no event 'nothing'"):
+        decode_event(msgspec.msgpack.encode([1, "nothing", {}]))
 
 
 def test_data_that_is_not_json_is_corrupt_and_says_where() -> None:

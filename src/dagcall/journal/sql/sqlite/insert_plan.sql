@@ -1,1 +1,1 @@
-INSERT INTO plans (dag_id, version, plan) VALUES (?, ?, ?) ON CONFLICT (dag_id, version) DO NOTHING
+INSERT INTO plans (dag_id, version, plan, crc) VALUES (?, ?, ?, ?) ON CONFLICT (dag_id, version) DO NOTHING

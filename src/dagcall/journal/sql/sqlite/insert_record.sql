@@ -1,1 +1,1 @@
-INSERT INTO records (entry, time, kind, data, event) VALUES (?, ?, ?, ?, ?)
+INSERT INTO records (entry, time, kind, data, event, crc) VALUES (?, ?, ?, ?, ?, ?)

@@ -1,1 +1,1 @@
-SELECT kind, key, value, number, created, updated FROM items WHERE kind = ? AND key = ?
+SELECT kind, key, value, number, created, updated, crc FROM items WHERE kind = ? AND key = ?

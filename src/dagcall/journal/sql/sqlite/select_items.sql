@@ -1,3 +1,3 @@
-SELECT kind, key, value, number, created, updated FROM items
+SELECT kind, key, value, number, created, updated, crc FROM items
 WHERE kind = ? AND key >= ? AND key < ? AND number > ?
 ORDER BY number LIMIT ?

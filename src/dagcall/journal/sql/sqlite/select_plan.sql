@@ -1,1 +1,1 @@
-SELECT plan FROM plans WHERE dag_id = ? AND version = ?
+SELECT plan, crc FROM plans WHERE dag_id = ? AND version = ?

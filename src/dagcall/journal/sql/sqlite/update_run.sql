@@ -1,1 +1,1 @@
-UPDATE runs SET state = ?, start_date = ?, end_date = ?, note = ?, outcome = ? WHERE run = ?
+UPDATE runs SET state = ?, start_date = ?, end_date = ?, note = ?, outcome = ?, crc = ? WHERE run = ?

@@ -1,0 +1,1 @@
+SELECT run FROM runs WHERE dag_id = ? AND run_id = ?
