@@ -6,7 +6,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from dagcall.cli import call, completion, dags, doctor, runs, serve, version
+from dagcall.cli import call, completion, dags, doctor, journal, runs, serve, version
 from dagcall.cli.arguments import Commands
 from dagcall.cli.exits import Exit, exit_code, explain
 from dagcall.cli.terminal import Terminal
@@ -36,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"dagcall {__version__}")
     commands = Commands(parser)
-    for command in (serve, call, dags, runs, doctor, version, completion):
+    for command in (serve, call, dags, runs, journal, doctor, version, completion):
         command.register(commands)
     return parser
 

@@ -2,7 +2,7 @@
 
 from dagcall.coordinator.run import Run
 from dagcall.core.replay import replay
-from dagcall.errors import JournalError
+from dagcall.errors import InternalError, JournalCorrupt, JournalError
 from dagcall.journal.base import Journal
 from dagcall.model.ids import RunKey
 
@@ -12,6 +12,7 @@ async def rebuild(journal: Journal, key: RunKey) -> Run | None:
 
     Raises:
         JournalError: its plan is missing.
+        JournalCorrupt: what the journal holds of it is not what a run leaves.
     """
     head = await journal.head(key)
     if head is None:
@@ -20,7 +21,14 @@ async def rebuild(journal: Journal, key: RunKey) -> Run | None:
     if plan is None:
         raise JournalError(f"the journal has no plan {head.plan_version} of DAG {key.dag_id!r}, which run {key} needs")
     records = await journal.records(key)
-    machine = replay(plan, key, records)
+    try:
+        machine = replay(plan, key, records)
+    except InternalError as error:
+        raise JournalCorrupt(f"run {key} is damaged: its records cannot be replayed: {error}") from error
+    if machine.state is not head.state:
+        raise JournalCorrupt(
+            f"run {key} is damaged: its records lead to the state {machine.state.value}, its head says {head.state.value}"
+        )
     run = Run(key, plan, machine, head)
     run.records = records
     run.outcome = machine.outcome

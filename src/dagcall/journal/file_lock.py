@@ -50,6 +50,21 @@ class FileLock:
             self._descriptor = -1
 
 
+def is_held(path: Path) -> bool:
+    """Whether some process has the lock. Changes nothing. Raises `OSError`."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _content(descriptor: int) -> list[str]:
     """The holder's process id, then the boot in which it took the lock."""
     return os.pread(descriptor, 128, 0).decode(errors="replace").split() or ["unknown"]

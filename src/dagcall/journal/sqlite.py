@@ -12,7 +12,6 @@ reads it (`sqlite_reading`), a log that is shorter than it was by the next openi
 """
 
 import asyncio
-import logging
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -21,12 +20,12 @@ from pathlib import Path
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from dagcall.errors import JournalError
-from dagcall.journal import sqlite_log, sqlite_reading
+from dagcall.journal import sqlite_reading
 from dagcall.journal.base import HeadQuery, Trouble, check_durability
 from dagcall.journal.entries import Done, Entry, Outcome, settle
 from dagcall.journal.file_lock import FileLock
 from dagcall.journal.sqlite_assets import SqliteAssets
-from dagcall.journal.sqlite_file import connect_reader, damaged, explain, look_before, make_directories, make_file
+from dagcall.journal.sqlite_file import connect_reader, explain, look_before, make_directories, make_file
 from dagcall.journal.sqlite_store import Row, SqliteStore
 from dagcall.journal.sqlite_writer import SqliteWriter
 from dagcall.journal.store import Change
@@ -34,8 +33,6 @@ from dagcall.model.assets import AssetChanges
 from dagcall.model.ids import RunKey
 from dagcall.model.plan import DagPlan
 from dagcall.model.records import Batch, JournalRecord, RunHead
-
-log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -79,8 +76,7 @@ class SqliteJournal:
             self._lock = FileLock(self.path.with_name(self.path.name + ".lock"))
             try:
                 make_file(self.path)
-                self._look_at_log()
-                look_before(self.path)
+                look_before(self.path, restarted=not self._lock.same_boot)
                 self._writer = SqliteWriter(self.path, self._settle_in_loop, self._close_all)
             except BaseException:
                 self._lock.release()
@@ -88,18 +84,6 @@ class SqliteJournal:
         except (sqlite3.Error, OSError) as error:
             raise explain(error, self.path) from error
         self._readers = ThreadPoolExecutor(READERS, "dagcall-journal-reader")
-
-    def _look_at_log(self) -> None:
-        """Before SQLite does, which takes a log up to where it is damaged for the whole log."""
-        lost = sqlite_log.lost_frames(self.path)
-        if lost and self._lock.same_boot:
-            raise damaged(
-                self.path,
-                f"the last {lost} pages of its -wal file, all committed, were cut off or changed; to go on without them, "
-                f"remove {self._lock.path.name}",
-            )
-        if lost:
-            log.warning("journal %s: its last %d pages are lost, as a power cut does to `process`", self.path, lost)
 
     def append(self, batch: Batch, durability: str = "process") -> asyncio.Future[None]:
         power = check_durability(durability)

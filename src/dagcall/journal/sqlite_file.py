@@ -6,6 +6,7 @@ newer version is refused and not touched.
 """
 
 import contextlib
+import logging
 import os
 import sqlite3
 from importlib.resources import files
@@ -15,6 +16,9 @@ from urllib.parse import quote
 
 from dagcall.errors import JournalCorrupt, JournalError
 from dagcall.journal.checksums import checksum
+from dagcall.journal.sqlite_log import lost_frames
+
+log = logging.getLogger(__name__)
 
 APPLICATION_ID: Final = 0x64616763
 """The bytes `dagc`."""
@@ -91,12 +95,17 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     return _connect(path, "ro")
 
 
-def look_before(path: Path) -> None:
+def look_before(path: Path, *, restarted: bool) -> None:
     """Refuse what must be left as it is, before anything is opened for writing: a journal of a newer dagcall, one
-    whose structure is damaged (looked at up to `LOOKED_AT` bytes), and one whose log is shorter than it was.
+    whose structure is damaged (looked at up to `LOOKED_AT` bytes), and one whose log is shorter than it was. The last
+    is only told to the log when the machine was `restarted` since: it is what a power cut leaves.
 
     Raises `JournalError`, `JournalCorrupt`, `sqlite3.Error`, `OSError`.
     """
+    if not restarted:
+        check_log(path)
+    elif lost := lost_frames(path):
+        log.warning("journal %s: its last %d pages are lost, as a power cut does to `process`", path, lost)
     size = path.stat().st_size
     if 0 < size < _SMALLEST_DATABASE:
         raise JournalCorrupt(f"{path} is no journal, it has a few bytes of something else: give --journal another file")
@@ -106,6 +115,20 @@ def look_before(path: Path) -> None:
         check_version(connection, path)
         if size <= LOOKED_AT:
             check_structure(connection, path)
+
+
+def check_log(path: Path) -> None:
+    """To be asked before SQLite reads the log: it takes a log up to where it is damaged for the whole of it.
+
+    Raises `JournalCorrupt`, `OSError`.
+    """
+    lost = lost_frames(path)
+    if lost:
+        raise damaged(
+            path,
+            f"the last {lost} pages of its -wal file, all committed, were cut off or changed; to go on without them, "
+            f"remove {path.name}.lock",
+        )
 
 
 def check_version(connection: sqlite3.Connection, path: Path) -> int:
@@ -143,7 +166,7 @@ def explain(error: sqlite3.Error | OSError, path: Path) -> JournalError:
 
 def damaged(path: Path, what: str) -> JournalCorrupt:
     return JournalCorrupt(
-        f"journal {path} is damaged, or is no journal ({what}): put a backup in its place (`dagcall journal backup` "
+        f"journal {path} is damaged, or is no journal ({' '.join(what.split())}): put a backup in its place (`dagcall journal backup` "
         "makes them), or move it and its -wal file away to start with an empty one; `sqlite3 FILE .recover` may save "
         "some of it"
     )

@@ -35,6 +35,10 @@ log = logging.getLogger("dagcall.server")
 API_V2 = "/api/v2/"
 
 _JSON_TYPE = re.compile(rb"application/json\s*(;|$)", re.IGNORECASE)
+_DAMAGED = "What the journal holds of this is damaged, and is not answered; the server's log tells more."
+_NO_JOURNAL = (
+    "The journal cannot be written or read now; the server's log tells why. Nothing was kept; try again later."
+)
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -77,10 +81,11 @@ class Guard:
                 raise
             refusal: Problem | AirflowError | NoSuchMethod = error
         except JournalError as error:
-            log.warning("%s %s: %s", scope["method"], scope["path"], error)
+            log.error("%s %s: %s", scope["method"], scope["path"], error)  # its address is no caller's business
             if started:
                 raise
-            refusal = ServerError() if isinstance(error, JournalCorrupt) else Unavailable(str(error), retry_after=2.0)
+            damaged = isinstance(error, JournalCorrupt)
+            refusal = ServerError(_DAMAGED) if damaged else Unavailable(_NO_JOURNAL, retry_after=2.0)
         except Exception:
             log.exception("%s %s could not be answered", scope["method"], scope["path"])
             if started:

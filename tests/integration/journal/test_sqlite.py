@@ -15,6 +15,7 @@ import pytest
 
 from dagcall.errors import JournalCorrupt, JournalError, JournalFenced, JournalLocked
 from dagcall.journal import sqlite_file
+from dagcall.journal.encoding import encode_plan, encode_record
 from dagcall.journal.sqlite import SqliteJournal
 from dagcall.journal.store import Put
 from dagcall.model.ids import RunKey
@@ -32,6 +33,9 @@ def run_with(path: Path, test: Callable[[SqliteJournal], Awaitable[None]]) -> No
             await journal.close()
 
     asyncio.run(main())
+
+
+PLAN = DagPlan("shop", "v1", "", "", ())
 
 
 async def nothing(journal: SqliteJournal) -> None: ...
@@ -99,7 +103,9 @@ def test_garbage_is_refused_by_name_and_kept(tmp_path: Path, garbage: bytes) -> 
     assert path.read_bytes() == garbage
 
 
-def test_damage_found_while_reading_is_told(tmp_path: Path) -> None:
+def test_damage_is_found_when_a_journal_is_opened_and_in_a_large_one_when_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "journal.db"
 
     async def fill(journal: SqliteJournal) -> None:
@@ -110,6 +116,10 @@ def test_damage_found_while_reading_is_told(tmp_path: Path) -> None:
     with path.open("r+b") as file:
         file.seek(3 * 4096)
         file.write(b"\xa5" * (path.stat().st_size - 5 * 4096))
+
+    with pytest.raises(JournalCorrupt, match=r"journal\.db is damaged"):
+        run_with(path, nothing)
+    monkeypatch.setattr("dagcall.journal.sqlite_file.LOOKED_AT", 0)
 
     async def read(journal: SqliteJournal) -> None:
         with pytest.raises(JournalCorrupt, match=r"journal\.db"):
@@ -137,19 +147,29 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
         run_with(path, nothing)
 
 
-def test_a_journal_of_an_older_schema_is_brought_up_to_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_journal_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
-
-    async def write(journal: SqliteJournal) -> None:
-        await journal.append(first_batch(head_for()))
-
-    with monkeypatch.context() as older:
-        older.setattr("dagcall.journal.sqlite_file._SCHEMA", sqlite_file._SCHEMA[:1])
-        run_with(path, write)
+    head = head_for(conf=b'{"city": "Z"}', run_after=7.0)
+    record = first_batch(head).records[0]
+    with contextlib.closing(sqlite3.connect(path)) as old:
+        old.executescript(sqlite_file._SCHEMA[0])
+        old.execute(f"PRAGMA application_id = {sqlite_file.APPLICATION_ID}")
+        old.execute("PRAGMA user_version = 1")
+        old.execute(
+            "INSERT INTO runs VALUES (1, ?, ?, 'v1', 100, 7, NULL, 'manual', 'rest_api', '', ?, NULL, 'queued', NULL, "
+            "NULL, NULL, 'running')",
+            (*KEY, head.conf),
+        )
+        old.execute("INSERT INTO records VALUES (?, ?, ?, ?, ?)", ((1 << 32) + 1, *encode_record(KEY, record)))
+        old.execute("INSERT INTO plans VALUES ('shop', 'v1', ?)", (encode_plan(PLAN),))
+        old.commit()
 
     async def use(journal: SqliteJournal) -> None:
-        assert await journal.head(KEY) == head_for()
+        assert await journal.unfinished() == [head]
+        assert await journal.records(KEY) == [record]
+        assert await journal.get_plan("shop", "v1") == PLAN
         await journal.store.write(Put("k", "a", b"", 1.0))
+        assert len(await journal.store.items("k")) == 1
 
     run_with(path, use)
     run_with(path, use)

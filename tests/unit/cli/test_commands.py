@@ -254,7 +254,7 @@ def test_a_missing_extra_is_told_with_the_command_that_helps(dagcall, monkeypatc
 @pytest.mark.parametrize(
     "words, expected",
     [
-        ("", {"serve", "call", "dags", "runs", "doctor", "version", "completion"}),
+        ("", {"serve", "call", "dags", "runs", "journal", "doctor", "version", "completion"}),
         ("d", {"dags", "doctor"}),
         ("runs ''", {"list", "show", "attach", "cancel", "logs"}),
         ("runs logs --t", {"--try"}),
