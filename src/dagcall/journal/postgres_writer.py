@@ -13,7 +13,8 @@ with what the database has before more of it is written.
 **While the database is away** the writer tries again, without end, at most `LONGEST_PAUSE` apart; what waits stays in
 order. What may be refused is refused with `JournalAway` once it has waited for its `Patience` and is surely not written,
 or comes when the database has been away for that long. What continues a run waits on, since it has happened. A full
-disk, a lock that somebody holds, a standby in the place of the primary count as away. Other errors fail their group.
+disk, a lock that somebody holds, a standby in the place of the primary count as away. Other errors fail their group,
+after its entries were tried one by one: what the database cannot take is refused alone.
 
 States: new -> `open` -> running -> `stop` -> stopped. Fenced, when another server has opened the journal: everything
 fails from then on. All happens in the event loop that called `open`.
@@ -39,6 +40,8 @@ from dagcall.model.records import Batch
 log = logging.getLogger(__name__)
 
 LONGEST_PAUSE: Final = 2.0
+MOST_ENTRIES: Final = 500
+"""In one transaction: after an outage much may wait, and a message to the database has a limit."""
 
 
 class Patience(NamedTuple):
@@ -108,7 +111,7 @@ class PostgresWriter:
             self._wake.clear()
             if not self._waiting and (self._link.connection is not None or self._fenced is not None):
                 await self._wake.wait()
-            group, self._waiting = self._waiting, []
+            group, self._waiting = self._waiting[:MOST_ENTRIES], self._waiting[MOST_ENTRIES:]
             settle(await self._commit(group))
         await self._link.close()
 
@@ -142,6 +145,8 @@ class PostgresWriter:
                 else:
                     self._link.disconnect()
                 if not is_passing(error):
+                    if sent is None and len(group) > 1:  # one of them is to blame, and refused alone
+                        return refused + [outcome for one in group for outcome in await self._commit([one])]
                     log.exception("%s: a group of %d entries failed", self._database.name, len(group))
                     return refused + _failed(group, self._database.explain(error))
                 self._note(error)

@@ -281,6 +281,22 @@ def test_a_lock_that_somebody_holds_keeps_nobody_but_its_waiters(postgres: Postg
     run(journal, test)
 
 
+def test_what_only_the_database_can_refuse_is_refused_alone(postgres: PostgresServer, schema: str) -> None:
+    journal = PostgresJournal(postgres.url(schema=schema))
+
+    async def test() -> None:
+        heads = [head_for(RunKey("shop", name)) for name in ("a", "bad", "b")]
+        heads[1] = replace(heads[1], outcome="no\0text")
+        write = journal.store.write(Put("k", "a", b"", 1.0))
+        results = await asyncio.gather(
+            *(journal.append(first_batch(head)) for head in heads), write, return_exceptions=True
+        )
+        assert [type(one) for one in results] == [type(None), JournalError, type(None), list]
+        assert [head.key.run_id for head in await journal.unfinished()] == ["a", "b"]
+
+    run(journal, test)
+
+
 def test_a_database_that_lost_commits_is_found_out(
     postgres: PostgresServer, schema: str, caplog: pytest.LogCaptureFixture
 ) -> None:
