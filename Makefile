@@ -7,7 +7,7 @@ VENV := .venv/bin
 PYTEST := $(VENV)/python -m pytest --maxfail=10 $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install browser demo serve test test-unit test-integration test-acceptance test-api test-cuts test-large simulate check format bench bench-memory bench-answers bench-waiting bench-overload compat differential differential-scheduler ci lock clean
+.PHONY: help install browser demo serve test test-unit test-integration test-acceptance test-api test-cuts test-large simulate check format bench bench-memory bench-answers bench-journals bench-waiting bench-overload compat differential differential-scheduler ci lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ bench-overload: install ## Offer ten times the calls that a server can answer, f
 
 bench-answers: install ## How soon an answer comes, also with 1,000 readers of the run's events, 4 min
 	@$(VENV)/python bench/answers.py
+
+bench-journals: install ## What a call costs with its journal in SQLite, and in PostgreSQL with and without flushes, 2 min
+	@$(VENV)/python bench/journals.py
 
 bench-waiting: install ## What 10,000 callers that wait cost: memory of each, CPU while nothing happens, 8 min
 	@$(VENV)/python bench/waiting.py

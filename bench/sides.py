@@ -85,16 +85,18 @@ class Bare:
 class Ours:
     """A real `dagcall serve`, with its defaults."""
 
-    def __init__(self, folder: Path, messages: Path, dags: Path = DAGS) -> None:
+    def __init__(
+        self, folder: Path, messages: Path, dags: Path = DAGS, journal: str | None = None, name: str = "dagcall"
+    ) -> None:
         self.port = free_port()
-        home = folder / "airflow-ours"
+        home = folder / f"airflow-{name}"
         home.mkdir(exist_ok=True)
         self._process = Process(
-            "dagcall",
+            name,
             [
                 *(sys.executable, "-m", "dagcall.cli", "serve", str(dags)),
                 *("--port", str(self.port)),
-                *("--journal", f"sqlite:///{home / 'journal.db'}"),
+                *("--journal", journal or f"sqlite:///{home / 'journal.db'}"),
             ],
             environment(home),
             messages,
