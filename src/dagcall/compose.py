@@ -22,6 +22,8 @@ MEGABYTES_PER_WORKER = 64
 MOST_WORKERS = 128
 SECRETS = ("DAGCALL_TOKEN", "PGPASSWORD", "PGPASSFILE")
 """Variables of the environment that are the server's own."""
+FROM_SYSTEMD = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
+"""What the server's own process is told: see sd_notify(3), sd_listen_fds(3)."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,8 @@ def airflow_home() -> Path:
 def worker_environment(environment: dict[str, str]) -> dict[str, str]:
     """Processes find the package however this one did, and do not inherit the client's token or the journal's
     password."""
-    for secret in SECRETS:
-        environment.pop(secret, None)
+    for name in (*SECRETS, *FROM_SYSTEMD):
+        environment.pop(name, None)
     source = str(Path(__file__).resolve().parent.parent)
     known = environment.get("PYTHONPATH", "")
     if source in sys.path and source not in known.split(os.pathsep) and "site-packages" not in source:

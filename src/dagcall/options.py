@@ -79,6 +79,7 @@ class Options:
     durability: str = option("process", one_of(*DURABILITIES))
     on_restart: str = option("resume", one_of(*ON_RESTART))
     keep_runs: float | None = option(None, seconds)
+    drain_limit: float = option(20.0, seconds)
     max_wait: float = option(300.0, seconds)
     heartbeat: float = option(15.0, seconds)
     memoise: bool = option(True, flag)

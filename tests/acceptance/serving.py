@@ -53,12 +53,15 @@ class Server:
         environment: Mapping[str, str] | None = None,
         python_path: Sequence[Path] = (),
         port: int | None = None,
+        arguments: Sequence[str] = (),
+        launcher: Sequence[str] = (),
     ) -> None:
+        """`launcher`: a program that becomes the server, which is the rest of its arguments."""
         self.home = home
         self.port = port or _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        command = [sys.executable, "-m", "dagcall.cli", "serve", str(dags), "--port", str(self.port)]
-        command += ["--journal", journal or f"sqlite:///{home / 'journal.db'}"]
+        command = [*launcher, sys.executable, "-m", "dagcall.cli", "serve", str(dags), "--port", str(self.port)]
+        command += [*arguments, "--journal", journal or f"sqlite:///{home / 'journal.db'}"]
         if workers is not None:
             command += ["--workers", str(workers)]
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "DAGCALL"))}

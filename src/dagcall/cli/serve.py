@@ -41,6 +41,11 @@ def register(commands: Commands) -> None:
         choices=ON_RESTART,
         help="what becomes of runs that a restart interrupted (default: [dagcall] on_restart, then resume)",
     )
+    parser.add_argument(
+        "--share-port",
+        action="store_true",
+        help="listen on a port on which other servers listen too (SO_REUSEPORT), to replace one without a gap",
+    )
     parser.set_defaults(run=run)
 
 
@@ -59,6 +64,7 @@ def run(args: Namespace, terminal: Terminal) -> int:
         journal=args.journal,
         durability=args.durability,
         on_restart=args.on_restart,
+        share_port=args.share_port,
     )
 
 

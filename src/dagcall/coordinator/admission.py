@@ -59,6 +59,10 @@ class Admission:
         return self._total
 
     @property
+    def is_full(self) -> bool:
+        return self._total >= self._options.max_runs
+
+    @property
     def queued(self) -> int:
         """Runs that wait to begin."""
         return sum(line.length for line in self._lines.values())
@@ -102,7 +106,7 @@ class Admission:
         dag_id, caller = request.dag_id, request.caller
         now, line = self._now(), self._lines.get(dag_id)
         wait = 0.0 if line is None else line.wait(caller, now)
-        if self._total >= self._options.max_runs:
+        if self.is_full:
             raise Overloaded(
                 f"The server has {self._total} runs without an outcome, as many as it takes ([dagcall] max_runs).",
                 retry_after=_retry_after(wait),

@@ -289,6 +289,10 @@ class CoordinatorView(Protocol):
         """Why nothing can be kept now; None: all is well."""
         ...
 
+    def obstacles(self) -> list[str]:
+        """Why a call would not be taken now, in words; empty: it would."""
+        ...
+
     async def call(self, request: CallRequest) -> RunView:
         """`admit`, for those to whom it does not matter whose run it is."""
         ...

@@ -133,6 +133,18 @@ class Coordinator:
     def journal_trouble(self) -> str | None:
         return None if self._journal.trouble is None else self._journal.trouble.reason
 
+    def obstacles(self) -> list[str]:
+        found = []
+        if self._stopping:
+            found.append("the server is stopping")
+        elif not self.catalog.is_loaded:
+            found.append("the DAG files are being loaded")
+        if self.journal_trouble is not None:
+            found.append(f"the journal cannot be written: {self.journal_trouble}")
+        if self._admission.is_full:
+            found.append("the server has as many runs as it takes ([dagcall] max_runs)")
+        return found
+
     async def start(self) -> None:
         """Open the journal, start Airflow's processes. DAG files are parsed by `load`."""
         epoch = await self._journal.open()

@@ -122,7 +122,8 @@ class Journal(Protocol):
 
     @property
     def trouble(self) -> Trouble | None:
-        """Set while the storage is away and what is appended waits for it; None: all is well, as far as is known."""
+        """Set while the storage is away and what is appended waits for it, or while what is appended fails; None: all is
+        well, as far as is known."""
         ...
 
     @property

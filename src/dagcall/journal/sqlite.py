@@ -44,9 +44,6 @@ READERS: Final = 2
 class SqliteJournal:
     """See `journal.base.Journal`. `path` is absolute; beside it live `-wal`, `-shm` and `.lock` files."""
 
-    trouble: Trouble | None = None
-    """A file is there, or it fails: nothing waits for it."""
-
     def __init__(self, path: Path) -> None:
         self.path = path
         self.store = SqliteStore(self._read_items, self._write_items)
@@ -59,6 +56,10 @@ class SqliteJournal:
         self._closing: asyncio.Future[None]
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
+
+    @property
+    def trouble(self) -> Trouble | None:
+        return self._writer.trouble if self._state == "open" else None
 
     async def open(self) -> int:
         if self._state != "new":

@@ -18,13 +18,15 @@ import logging
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Final
 
 from dagcall.errors import DagcallError, JournalError, JournalFenced, RunExists
 from dagcall.journal import asset_items
+from dagcall.journal.base import Trouble
 from dagcall.journal.checksums import checksum, of_head
 from dagcall.journal.continuity import begins, changing_part, check_continues, date_taken
 from dagcall.journal.encoding import check_storable, encode_plan, encode_record
@@ -50,6 +52,9 @@ _INSERT_RECORD: Final = statement("insert_record")
 _SELECT_RUN: Final = statement("select_run")
 _SELECT_EPOCH: Final = statement("select_epoch")
 _NEXT_EPOCH: Final = statement("next_epoch")
+_PROBE: Final = statement("probe")
+PROBE_EVERY = 1.0
+"""Seconds, while the last attempt to write has failed."""
 _INSERT_PLAN: Final = statement("insert_plan")
 _DELETE_RECORDS: Final = statement("delete_records")
 _DELETE_RUN: Final = statement("delete_run")
@@ -72,6 +77,8 @@ class SqliteWriter:
         self._queue: SimpleQueue[Entry | None] = SimpleQueue()
         self._known: dict[RunKey, KnownRun] = {}
         self._log_pages = 0
+        self.trouble: Trouble | None = None
+        """What the last group failed with."""
         self._connection = connect_writer(path)
         try:
             self._cursor = self._connection.cursor()
@@ -104,7 +111,11 @@ class SqliteWriter:
         queue = self._queue
         running = True
         while running:
-            waiting = [queue.get()]
+            try:
+                waiting = [queue.get(timeout=None if self.trouble is None else PROBE_EVERY)]
+            except Empty:
+                self._commit([])  # whether it can be written again is seen without anybody's call
+                continue
             waiting += [queue.get() for _ in range(queue.qsize())]  # the only taker: what it counts is there
             group = [entry for entry in waiting if entry is not None]
             running = len(group) == len(waiting)
@@ -123,7 +134,10 @@ class SqliteWriter:
                 cursor.execute("BEGIN IMMEDIATE")
                 self._check_epoch()
                 outcomes = [self._write(entry) for entry in group]
+                if not group:
+                    cursor.execute(_PROBE)
                 cursor.execute("COMMIT")
+                self.trouble = None
                 return outcomes
             finally:
                 if self._connection.in_transaction:  # SQLite itself rolls back after some errors
@@ -132,6 +146,8 @@ class SqliteWriter:
                     cursor.execute("PRAGMA synchronous = NORMAL")
         except Exception as error:
             self._known.clear()
+            since = time.monotonic() if self.trouble is None else self.trouble.since
+            self.trouble = Trouble(str(self._failure(error)), since)
             if not isinstance(error, JournalError | sqlite3.Error):
                 log.exception("journal %s: a group of %d entries failed", self._path, len(group))
             # One exception for each: a future's waiter adds its own traceback to it.

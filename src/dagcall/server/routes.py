@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from dagcall.model.survival import DURABILITIES
-from dagcall.server import calls, contracts, pages, values
+from dagcall.server import calls, contracts, health, pages, values
 from dagcall.server.api_v2.routes import AIRFLOW_ROUTES
 from dagcall.server.documented import answer_ref, described, problems, schema_ref
 from dagcall.server.policy import Permission
@@ -196,7 +196,33 @@ CALL_ROUTES = (
     *_value_routes("/call/{dag_id}/{run_id}/value/{task_id}", "The bytes of a task's result"),
 )
 
+_HEALTH = {
+    "type": "object",
+    "required": ["ready", "reasons"],
+    "properties": {"ready": {"type": "boolean"}, "reasons": {"type": "array", "items": {"type": "string"}}},
+}
+
 PAGE_ROUTES = (
+    Route(
+        "GET",
+        "/health/live",
+        Permission.NONE,
+        health.live,
+        "Does the server's event loop answer?",
+        "Server",
+        needs_dags=False,
+        answers={"200": described("It does", {"type": "object", "properties": {"live": {"const": True}}})},
+    ),
+    Route(
+        "GET",
+        "/health/ready",
+        Permission.NONE,
+        health.ready,
+        "Would a call be taken now, and if not, why not?",
+        "Server",
+        needs_dags=False,
+        answers={"200": described("It would", _HEALTH), "503": described("It would not", _HEALTH)},
+    ),
     Route(
         "GET",
         "/",

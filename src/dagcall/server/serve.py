@@ -2,12 +2,14 @@
 
 Started, it binds first (503 until the folder is loaded), so that nothing that watches the port has to guess. On
 SIGTERM or SIGINT it takes no more calls, waits for the active runs as long as the drain limit allows, answers who
-still waits with 202, and leaves no process behind. A second signal ends the drain.
+still waits with 202, and leaves no process behind. A second signal ends the drain. One that shares its port listens
+only when it is loaded, and no longer when it is told to stop: the others get the connections that come meanwhile.
 """
 
 import asyncio
 import contextlib
 import gc
+import ipaddress
 import logging
 import os
 import signal
@@ -20,15 +22,15 @@ from dagcall.compose import Settings, airflow_home, compose
 from dagcall.coordinator.coordinator import Coordinator
 from dagcall.errors import ConfigError, DagcallError, UsageError
 from dagcall.model.survival import Durability, OnRestart
+from dagcall.server import systemd
 from dagcall.server.app import create_app
 from dagcall.server.http_protocol import BoundedHttp
+from dagcall.server.listening import listen
 from dagcall.server.settings import ServerSettings
 from dagcall.workers import processes
 
 log = logging.getLogger("dagcall.server")
 
-DRAIN_LIMIT = 20.0
-"""Seconds; below the 30 s that Kubernetes gives a container by default."""
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -41,6 +43,7 @@ def serve(
     journal: str | None = None,
     durability: Durability | None = None,
     on_restart: OnRestart | None = None,
+    share_port: bool = False,
 ) -> int:
     """Serve until a signal. Returns the exit code.
 
@@ -48,7 +51,7 @@ def serve(
         ConfigError, JournalUrlError, JournalError: nothing was started.
     """
     if host not in _LOOPBACK:
-        raise ConfigError(f"--host {host}: only loopback addresses are served while [dagcall] auth is none")
+        raise _not_loopback(host)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
     processes.set_title("server")
@@ -59,7 +62,9 @@ def serve(
     coordinator = compose(
         Settings(folder=folder, workers=workers, journal=journal, durability=durability, on_restart=on_restart)
     )
-    listener = _bind(host, port)
+    listener = listen(host, port, share_port=share_port)
+    if not ipaddress.ip_address(listener.getsockname()[0]).is_loopback:
+        raise _not_loopback(listener.getsockname()[0])
     try:
         import uvloop
 
@@ -68,29 +73,24 @@ def serve(
         runner = asyncio.Runner()
     try:
         with runner, contextlib.closing(listener):
-            return runner.run(_Server(coordinator, listener, host, folder).run())
+            return runner.run(_Server(coordinator, listener, host, folder, share_port).run())
     finally:
         processes.end_descendants()
 
 
-def _bind(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}") from error
-    listener.listen(2048)
-    return listener
+def _not_loopback(host: str) -> ConfigError:
+    return ConfigError(f"--host {host}: only loopback addresses are served while [dagcall] auth is none")
 
 
 class _Server:
-    def __init__(self, coordinator: Coordinator, listener: socket.socket, host: str, folder: str) -> None:
+    def __init__(
+        self, coordinator: Coordinator, listener: socket.socket, host: str, folder: str, share_port: bool
+    ) -> None:
         self._coordinator = coordinator
         self._listener = listener
         self._folder = folder
+        self._shares_port = share_port
+        self._loaded = asyncio.Event()
         self._signals: asyncio.Queue[int] = asyncio.Queue()
         app = create_app(coordinator, ServerSettings(host=host, port=listener.getsockname()[1]))
         config = uvicorn.Config(
@@ -110,9 +110,10 @@ class _Server:
         loop = asyncio.get_running_loop()
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, self._signals.put_nowait, signum)
-        http = loop.create_task(self._http.serve(sockets=[self._listener]), name="dagcall-http")
+        http = loop.create_task(self._answer(), name="dagcall-http")
         work = loop.create_task(self._work(), name="dagcall-work")
         signalled = loop.create_task(self._signals.get())
+        alive = loop.create_task(self._keep_alive(), name="dagcall-watchdog")
         code = 0
         try:
             await asyncio.wait({http, work, signalled}, return_when=asyncio.FIRST_COMPLETED)
@@ -121,16 +122,31 @@ class _Server:
                 if code == 0:
                     await asyncio.wait({http, signalled}, return_when=asyncio.FIRST_COMPLETED)
             if signalled.done():
+                systemd.notify("STOPPING=1")
+                if self._shares_port:  # the others get what comes from now on
+                    for server in self._http.servers:
+                        server.close()
                 log.info("stopping; %d active run(s)", self._coordinator.statistics()["runs"])
                 await self._drain()
         finally:
             work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
+            alive.cancel()
+            await asyncio.gather(work, alive, return_exceptions=True)
             await self._coordinator.stop()
             self._http.should_exit = True
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(http, 5)
+            if not self._http.started:
+                http.cancel()
+            await asyncio.wait({http}, timeout=5)
         return code
+
+    async def _answer(self) -> None:
+        if self._shares_port:
+            await self._loaded.wait()
+        await self._http.serve(sockets=[self._listener])
+
+    async def _keep_alive(self) -> None:
+        await self._loaded.wait()  # what is not ready is not watched
+        await systemd.keep_alive()
 
     async def _work(self) -> None:
         await self._coordinator.start()
@@ -142,11 +158,13 @@ class _Server:
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)
         catalog = self._coordinator.catalog
+        self._loaded.set()
+        systemd.notify("READY=1", f"STATUS=serving {len(catalog.plans())} DAGs")
         log.info("serving %d DAG(s), %d import error(s)", len(catalog.plans()), len(catalog.import_errors()))
 
     async def _drain(self) -> None:
         second = asyncio.ensure_future(self._signals.get())
-        drained = asyncio.ensure_future(self._coordinator.drain(DRAIN_LIMIT))
+        drained = asyncio.ensure_future(self._coordinator.drain(self._coordinator.options.drain_limit))
         await asyncio.wait({second, drained}, return_when=asyncio.FIRST_COMPLETED)
         second.cancel()
         drained.cancel()

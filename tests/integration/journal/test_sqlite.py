@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from dagcall.errors import JournalCorrupt, JournalError, JournalFenced, JournalLocked
-from dagcall.journal import sqlite_file
+from dagcall.journal import sqlite_file, sqlite_writer
 from dagcall.journal.encoding import encode_plan, encode_record
 from dagcall.journal.sqlite import SqliteJournal
 from dagcall.journal.store import Put
@@ -376,3 +376,27 @@ def test_a_loop_that_ends_without_closing_does_not_keep_the_process(tmp_path: Pa
     command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "journal.db")]
     finished = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert (finished.returncode, finished.stderr) == (0, "")
+
+
+def test_a_full_disk_is_told_and_seen_to_be_over_without_a_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_writer, "PROBE_EVERY", 0.01)
+
+    async def test(journal: SqliteJournal) -> None:
+        assert journal.trouble is None
+        writer = journal._writer._connection
+        (pages,) = writer.execute("PRAGMA page_count").fetchone()
+        writer.execute(f"PRAGMA max_page_count = {pages}")
+        first = first_batch(head_for(conf=b"x" * 100_000))
+        with pytest.raises(JournalError, match="full"):
+            await journal.append(first)
+        assert journal.trouble is not None
+        assert "full" in journal.trouble.reason
+        writer.execute(f"PRAGMA max_page_count = {pages + 1000}")
+        async with asyncio.timeout(10):
+            while journal.trouble is not None:  # noqa: ASYNC110 # the journal's own thread sees it
+                await asyncio.sleep(0.01)
+        await journal.append(first)
+
+    run_with(tmp_path / "journal.db", test)

@@ -230,6 +230,7 @@ class ScriptedCoordinator:
         self.options = Options(max_wait=5.0, heartbeat=0.05)
         self.is_stopping = False
         self.journal_trouble: str | None = None
+        self.reasons: list[str] = []
         self.journal = MemoryJournal()
         self.kept = keep(self.journal.store, Cipher(), self.tick, lambda name: None)
         self.pools = Pools(self.journal.store, Limits(), list, self.tick)
@@ -253,6 +254,9 @@ class ScriptedCoordinator:
     def serve(self, plan: DagPlan) -> None:
         self.catalog.by_id[plan.dag_id] = plan
         self.assets.declare(self.catalog.plans())
+
+    def obstacles(self) -> list[str]:
+        return self.reasons
 
     async def call(self, request: CallRequest) -> ScriptedRun:
         return (await self.admit(request))[0]

@@ -22,7 +22,7 @@ from .scripted import ScriptedCoordinator
 
 pytestmark = pytest.mark.anyio
 
-OPEN = {"/", "/docs", "/openapi.json", "/api/v2/version", "/api/v2/monitor/health"}
+OPEN = {"/", "/docs", "/openapi.json", "/health/live", "/health/ready", "/api/v2/version", "/api/v2/monitor/health"}
 
 
 @pytest.mark.parametrize("route", TABLE, ids=operation_id)
