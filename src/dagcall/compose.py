@@ -14,6 +14,7 @@ from dagcall.journal.open import open_journal
 from dagcall.model.references import EPHEMERAL
 from dagcall.model.survival import Durability, OnRestart
 from dagcall.workers.fleet import Fleet
+from dagcall.workers.memory import Budget, budget
 from dagcall.workers.pool import PoolSettings, WorkerPool
 
 RUNTIME = "dagcall.airflow_bridge.runtime:AirflowRuntime"
@@ -35,6 +36,8 @@ class Settings:
     journal: str | None = None
     durability: Durability | None = None
     on_restart: OnRestart | None = None
+    memory: int | None = None
+    """Bytes."""
     watch: bool = True
 
 
@@ -43,7 +46,8 @@ def compose(settings: Settings, environment: Mapping[str, str] | None = None) ->
     folder = os.path.realpath(settings.folder)
     if not os.path.isdir(folder):
         raise ConfigError(f"the DAGs folder {settings.folder!r} is not a directory")
-    limit = settings.workers if settings.workers is not None else default_workers()
+    memory = budget(settings.memory)
+    limit = settings.workers if settings.workers is not None else default_workers(memory)
     if limit < 1:
         raise ConfigError(f"--workers must be at least 1, not {limit}")
     url = settings.journal or default_journal()
@@ -61,14 +65,16 @@ def compose(settings: Settings, environment: Mapping[str, str] | None = None) ->
             ephemeral_results=ephemeral,
         ),
         LeveledJournal(journal),
-        WorkerPool(fleet, PoolSettings(limit=limit)),
+        WorkerPool(fleet, PoolSettings(limit=limit, memory=memory)),
     )
 
 
-def default_workers() -> int:
-    """The most tasks at once: 128, or fewer where memory would not do."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return max(1, min(MOST_WORKERS, memory // (MEGABYTES_PER_WORKER << 20)))
+def default_workers(memory: Budget | None = None) -> int:
+    """The most tasks at once: 128, or fewer where the memory of the machine, or what we may use of it, would not do."""
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if memory is not None:
+        there = min(there, memory.limit)
+    return max(1, min(MOST_WORKERS, there // (MEGABYTES_PER_WORKER << 20)))
 
 
 def default_journal() -> str:

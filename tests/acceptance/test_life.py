@@ -120,6 +120,48 @@ def test_systemd_is_told(serve: ServerFactory, systemd: Systemd) -> None:
     assert server.process.wait(20) == 0
 
 
+GREEDY = """
+from airflow.sdk import dag, result, task
+
+@dag(schedule=None)
+def greedy():
+    @result
+    @task
+    def take():
+        kept = []
+        while True:
+            kept.append(bytearray(b"x") * 10_000_000)
+    take()
+
+greedy()
+
+@dag(schedule=None)
+def modest():
+    @result
+    @task
+    def answer():
+        return 42
+    answer()
+
+modest()
+"""
+
+
+def test_a_worker_is_ended_before_memory_runs_out(serve: ServerFactory, tmp_path: Path) -> None:
+    dags = tmp_path / "dags"
+    dags.mkdir()
+    (dags / "greedy.py").write_text(GREEDY)
+    server = serve(dags=dags, arguments=("--memory", "600"))
+    with ThreadPoolExecutor(1) as caller:
+        failing = caller.submit(server.call, "greedy")
+        assert server.value("modest") == 42
+        failure = failing.result()
+    assert failure.status_code == 500
+    assert failure.json()["error"]["type"] == "OutOfMemory"
+    assert "of the 600 MB" in failure.json()["error"]["message"]
+    assert server.value("modest") == 42
+
+
 def test_a_socket_that_is_handed_over(serve: ServerFactory, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]

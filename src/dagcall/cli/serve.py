@@ -42,6 +42,12 @@ def register(commands: Commands) -> None:
         help="what becomes of runs that a restart interrupted (default: [dagcall] on_restart, then resume)",
     )
     parser.add_argument(
+        "--memory",
+        type=count,
+        metavar="MB",
+        help="what the server and all its processes may use, before a worker is ended (default: the container's limit)",
+    )
+    parser.add_argument(
         "--share-port",
         action="store_true",
         help="listen on a port on which other servers listen too (SO_REUSEPORT), to replace one without a gap",
@@ -64,6 +70,7 @@ def run(args: Namespace, terminal: Terminal) -> int:
         journal=args.journal,
         durability=args.durability,
         on_restart=args.on_restart,
+        memory=None if args.memory is None else args.memory << 20,
         share_port=args.share_port,
     )
 

@@ -43,6 +43,7 @@ def serve(
     journal: str | None = None,
     durability: Durability | None = None,
     on_restart: OnRestart | None = None,
+    memory: int | None = None,
     share_port: bool = False,
 ) -> int:
     """Serve until a signal. Returns the exit code.
@@ -60,7 +61,14 @@ def serve(
     processes.become_subreaper()
     folder = dags_folder or os.environ.get("AIRFLOW__CORE__DAGS_FOLDER") or str(airflow_home() / "dags")
     coordinator = compose(
-        Settings(folder=folder, workers=workers, journal=journal, durability=durability, on_restart=on_restart)
+        Settings(
+            folder=folder,
+            workers=workers,
+            journal=journal,
+            durability=durability,
+            on_restart=on_restart,
+            memory=memory,
+        )
     )
     listener = listen(host, port, share_port=share_port)
     if not ipaddress.ip_address(listener.getsockname()[0]).is_loopback:

@@ -19,7 +19,7 @@ import contextlib
 import heapq
 import itertools
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from dagcall.errors import Unavailable
@@ -31,6 +31,8 @@ from dagcall.workers.file_zygote import FileZygote, LoadedFile
 from dagcall.workers.fleet import Fleet
 from dagcall.workers.frames import Ask, Idle
 from dagcall.workers.loaded_code import LoadedCode
+from dagcall.workers.memory import Budget
+from dagcall.workers.memory_watch import MemoryWatch
 from dagcall.workers.store_process import StoreProcess
 from dagcall.workers.triggerers import CodeGone, Triggerer
 from dagcall.workers.worker import State, Worker
@@ -54,6 +56,8 @@ class PoolSettings:
     idle_worker_seconds: float = 60.0
     idle_zygote_seconds: float = 300.0
     recycle_after: int = 5000
+    memory: Budget | None = None
+    """What the server and all its processes may use."""
 
 
 class WorkerPool:
@@ -70,6 +74,7 @@ class WorkerPool:
         self._resting = False
         """Jobs wait, and only a worker that becomes idle or ends can change that."""
         self._housekeeper: asyncio.Task[None] | None = None
+        self._memory_watch: asyncio.Task[None] | None = None
         self._cpus = len(os.sched_getaffinity(0))
         self._alive = 0
         self._last_end = 0.0
@@ -78,11 +83,15 @@ class WorkerPool:
         self._fleet.answer = answer
         config = await self._fleet.start()
         self._housekeeper = asyncio.get_running_loop().create_task(self._keep_house(), name="dagcall-housekeeper")
+        if self._settings.memory is not None:
+            watch = MemoryWatch(self._settings.memory, self._living, lambda: self._end_longest_idle(self._codes))
+            self._memory_watch = asyncio.get_running_loop().create_task(watch.run(), name="dagcall-memory-watch")
         return config
 
     async def stop(self) -> None:
-        if self._housekeeper is not None:
-            self._housekeeper.cancel()
+        for task in (self._housekeeper, self._memory_watch):
+            if task is not None:
+                task.cancel()
         if self._check is not None:
             self._check.cancel()
         await self._fleet.stop()
@@ -177,9 +186,8 @@ class WorkerPool:
         return await self._fleet.open_store()
 
     def statistics(self) -> dict[str, int]:
-        workers = [worker for code in self._codes for worker in code.workers.values()]
         return {
-            "workers": len(workers),
+            "workers": len(self._living()),
             "idle": sum(len(code.idle) for code in self._codes),
             "starting": sum(code.starting for code in self._codes),
             "waiting": sum(len(code.waiting) - len(code.withdrawn) for code in self._codes),
@@ -274,12 +282,17 @@ class WorkerPool:
 
     def _make_room(self, code: LoadedCode) -> bool:
         """End the idle worker of another file that has been idle longest."""
-        others = [other.idle[0] for other in self._codes if other is not code and other.idle]
-        if not others:
+        return self._end_longest_idle(other for other in self._codes if other is not code)
+
+    def _end_longest_idle(self, codes: Iterable[LoadedCode]) -> bool:
+        idle = [code.idle[0] for code in codes if code.idle]
+        if not idle:
             return False
-        oldest = min(others, key=lambda worker: worker.idle_since)
-        self._end_worker(oldest)
+        self._end_worker(min(idle, key=lambda worker: worker.idle_since))
         return True
+
+    def _living(self) -> list[Worker]:
+        return [worker for code in self._codes for worker in code.workers.values()]
 
     def _must_make_room_for_others(self, code: LoadedCode) -> bool:
         """All workers there may be are taken, and another file has waited long while it has none."""

@@ -118,6 +118,12 @@ class Worker:
     def kill(self) -> None:
         processes.kill_family(self.pid)
 
+    def end(self, kind: str, reason: str) -> None:
+        """Kill it, at once, for a reason that its task's loss will have."""
+        if self._stopped_for is None:
+            self._stopped_for = (kind, reason)
+        self.kill()
+
     def exited(self, status: int) -> None:
         """Its zygote has reaped it."""
         self._status = status
