@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from dagcall.testing.postgres_server import PostgresServer
 
@@ -28,6 +29,11 @@ def make_airflow_private() -> None:
 
 
 make_airflow_private()
+
+# The same examples each time: a run says something of the change, not of its luck. `HYPOTHESIS_PROFILE=default` looks
+# for others.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects by mark
