@@ -8,13 +8,14 @@ import statistics
 from collections.abc import Mapping
 from typing import Any
 
-from plan import CRITICAL_PATH_MS, MANY_CALLERS
+from plan import CRITICAL_PATH_MS, LEVELS, MANY_CALLERS
 from samples import Phase, Sample
 
 SIDES = {
     "turns": "ours",
     "sdk_runner": "sdk_runner",
     "crowds": "ours",
+    **{f"durability_{level}": "ours" for level in LEVELS},
     "stock": "stock",
     "after_stock": "ours",
     "tuned": "tuned",
@@ -59,6 +60,7 @@ def results(phases: Mapping[str, Phase], cold_ms: list[float]) -> dict[str, Any]
                 "fanout_2000_p50_ms": rounded(wide),
                 "cost_ratio": rounded(wide / narrow),
             },
+            "durability": durability({level: of[f"durability_{level}"] for level in LEVELS}),
             "cold_file": {"files": len(cold_ms), "p50_ms": rounded(p50(cold_ms)), "max_ms": rounded(max(cold_ms))},
             "drift": {
                 figure: [rounded(at[figure]) for at in (first, of["after_stock"], of["after_tuned"])]
@@ -67,6 +69,21 @@ def results(phases: Mapping[str, Phase], cold_ms: list[float]) -> dict[str, Any]
             },
         },
     }
+
+
+def durability(levels: Mapping[str, Figures]) -> dict[str, Any]:
+    """Medians by level, and what the others cost over `none`, as a part of it."""
+    medians = {
+        level: {figure: value for figure, value in of.items() if figure.endswith("_p50_ms")}
+        for level, of in levels.items()
+    }
+    over_none = {
+        level: {figure: rounded(value / medians["none"][figure] - 1) for figure, value in of.items()}
+        for level, of in medians.items()
+        if level != "none"
+    }
+    shown = {level: {figure: rounded(value) for figure, value in of.items()} for level, of in medians.items()}
+    return {**shown, "over_none": over_none}
 
 
 def figures(phase: Phase) -> Figures:

@@ -1,4 +1,4 @@
-"""Callers of a server: `python bench/load.py PORT DAG_ID CALLERS SECONDS`, one JSON line to stdout.
+"""Callers of a server: `python bench/load.py PORT DAG_ID CALLERS SECONDS [QUERY]`, one JSON line to stdout.
 
 A process of its own, and a bare HTTP/1.1 client over keep-alive connections, so that making load takes as little of
 the machine as it can. Every caller sends its next call when the last one is answered. Whatever is not a 200 ends it.
@@ -14,9 +14,9 @@ import time
 class Caller(asyncio.Protocol):
     """One keep-alive connection that calls until `end`."""
 
-    def __init__(self, port: int, dag_id: str, end: float) -> None:
+    def __init__(self, port: int, dag_id: str, query: str, end: float) -> None:
         self._request = (
-            f"POST /call/{dag_id} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+            f"POST /call/{dag_id}{query} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
             "Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
         ).encode()
         self._end = end
@@ -68,12 +68,12 @@ class Caller(asyncio.Protocol):
             self.done.set_exception(error)
 
 
-async def load(port: int, dag_id: str, callers: int, seconds: float) -> dict[str, object]:
+async def load(port: int, dag_id: str, callers: int, seconds: float, query: str) -> dict[str, object]:
     loop = asyncio.get_running_loop()
     start, cpu = time.perf_counter(), time.process_time()
     made = await asyncio.gather(
         *(
-            loop.create_connection(lambda: Caller(port, dag_id, start + seconds), "127.0.0.1", port)
+            loop.create_connection(lambda: Caller(port, dag_id, query, start + seconds), "127.0.0.1", port)
             for _ in range(callers)
         )
     )
@@ -88,14 +88,14 @@ async def load(port: int, dag_id: str, callers: int, seconds: float) -> dict[str
     }
 
 
-def main(port: str, dag_id: str, callers: str, seconds: str) -> None:
+def main(port: str, dag_id: str, callers: str, seconds: str, query: str = "") -> None:
     factory = None
     with contextlib.suppress(ImportError):
         import uvloop
 
         factory = uvloop.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
-        print(json.dumps(runner.run(load(int(port), dag_id, int(callers), float(seconds)))))
+        print(json.dumps(runner.run(load(int(port), dag_id, int(callers), float(seconds), query))))
 
 
 if __name__ == "__main__":

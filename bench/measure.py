@@ -7,9 +7,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from plan import Load, Plan
+from plan import LEVELS, Load, Plan
 from samples import Phase, Sample
-from sides import DAGS, Bare, Ours, Side
+from sides import DAGS, AtLevel, Bare, Ours, Side
 from stock import DEFAULT, TUNED, Installation, Stock, Tuning
 
 
@@ -48,6 +48,10 @@ class Measuring:
             for number in range(plan.crowd_rounds):
                 for load in plan.crowds:
                     self._measure("crowds", ours, load, number)
+            for number in range(plan.level_rounds):
+                for level in LEVELS:
+                    for load in plan.levels:
+                        self._measure(f"durability_{level}", AtLevel(ours, level), load, number)
 
     def _cold_files(self) -> None:
         """Loaded, as all files are when the server starts, but never called."""

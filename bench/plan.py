@@ -10,6 +10,9 @@ WAITS_IN_A_ROW = 2
 CRITICAL_PATH_MS = WAIT_MS * WAITS_IN_A_ROW
 """Of `dags/realistic.py`: what it waits for at least, however fast tasks are started."""
 
+LEVELS = ("none", "process", "power")
+"""Of durability; the phase in which one is measured is `durability_<level>`."""
+
 MANY_CALLERS = 64
 """Of `realistic`, on dagcall."""
 
@@ -35,7 +38,7 @@ def loads(*each: tuple[str, int, float]) -> tuple[Load, ...]:
 class Plan:
     """`turns`: dagcall and the bare runner one after the other, `rounds` times. `crowds`: likewise, dagcall only.
 
-    `cold_files`: files whose first call is timed. `stock`, `tuned`: each once, stock Airflow with its defaults, and
+    `levels`: dagcall at each level of durability in turn, `level_rounds` times. `cold_files`: files whose first call is timed. `stock`, `tuned`: each once, stock Airflow with its defaults, and
     tuned. `control`: dagcall again after each of these.
     """
 
@@ -43,6 +46,8 @@ class Plan:
     turns: tuple[Load, ...]
     crowd_rounds: int
     crowds: tuple[Load, ...]
+    level_rounds: int
+    levels: tuple[Load, ...]
     cold_files: int
     control: tuple[Load, ...] = ()
     stock: tuple[Load, ...] = ()
@@ -60,6 +65,8 @@ QUICK = Plan(
         ("fanout_200", 1, 0.8),
         ("fanout_2000", 1, 0.0),
     ),
+    level_rounds=4,
+    levels=loads(("one_task", 1, 0.3), ("nine", 1, 0.5)),
     cold_files=8,
 )
 
@@ -77,6 +84,8 @@ FULL = Plan(
         ("fanout_200", 1, 0.8),
         ("fanout_2000", 1, 0.0),
     ),
+    level_rounds=8,
+    levels=loads(("one_task", 1, 0.5), ("nine", 1, 0.8)),
     cold_files=20,
     control=loads(
         ("one_task", 1, 0.8),

@@ -11,7 +11,7 @@ Rows = list[dict[str, Any]]
 
 def table(found: dict[str, Any]) -> Iterator[str]:
     details = found["details"]
-    rows = [row for row in details["loads"] if not row["phase"].startswith("after_")]
+    rows = [row for row in details["loads"] if not row["phase"].startswith(("after_", "durability_"))]
     sides = [side for side in COLUMNS if any(row["side"] == side for row in rows)]
     yield from latency(rows, sides, found["ratios"])
     yield from throughput(rows, sides, found["ratios"])
@@ -70,6 +70,13 @@ def ours_alone(details: dict[str, Any]) -> Iterator[str]:
         f"fan-out of 2,000: {number(fan['fanout_2000_p50_ms'])} ms, of 200: {number(fan['fanout_200_p50_ms'])} ms; "
         f"ten times as wide costs {number(fan['cost_ratio'])} times as much"
     )
+    levels = details["durability"]
+    for figure, none in levels["none"].items():
+        costs = (
+            f"{level} {number(levels[level][figure])} ms ({over[figure]:+.0%})"
+            for level, over in levels["over_none"].items()
+        )
+        yield f"{figure.removesuffix('_p50_ms')} by durability: none {number(none)} ms, {', '.join(costs)}"
     yield (
         f"first call of a file, {cold['files']} files: p50 {number(cold['p50_ms'])} ms, "
         f"the slowest {number(cold['max_ms'])} ms"

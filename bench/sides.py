@@ -109,8 +109,8 @@ class Ours:
     def wait_ready(self) -> None:
         self._process.wait_until(lambda: answers(f"http://127.0.0.1:{self.port}/call"))
 
-    def run(self, dag_id: str, callers: int, seconds: float) -> Answer:
-        return load("load.py", [str(self.port), dag_id, str(callers), str(seconds)], seconds)
+    def run(self, dag_id: str, callers: int, seconds: float, query: str = "") -> Answer:
+        return load("load.py", [str(self.port), dag_id, str(callers), str(seconds), query], seconds)
 
     def cpu(self) -> dict[str, float]:
         server, workers = self._process.cpu()
@@ -118,6 +118,24 @@ class Ours:
 
     def stop(self) -> None:
         self._process.stop()
+
+
+@dataclass(frozen=True)
+class AtLevel:
+    """The same server, with a level of durability as the calls' own word."""
+
+    ours: Ours
+    level: str
+
+    def wait_ready(self) -> None: ...
+
+    def run(self, dag_id: str, callers: int, seconds: float) -> Answer:
+        return self.ours.run(dag_id, callers, seconds, f"?durability={self.level}")
+
+    def cpu(self) -> dict[str, float]:
+        return self.ours.cpu()
+
+    def stop(self) -> None: ...
 
 
 def load(script: str, arguments: list[str], seconds: float, token: str = "") -> Answer:

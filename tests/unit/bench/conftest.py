@@ -7,7 +7,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[3] / "bench"))
 
-from plan import MANY_CALLERS
+from plan import LEVELS, MANY_CALLERS
 from samples import Phase, Sample
 
 ONE = [("one_task", 1), ("ask_astro", 1), ("fanout_200", 1), ("realistic", 1)]
@@ -27,7 +27,8 @@ def phase(factor: float, loads: list[tuple[str, int]]) -> Phase:
 
 @pytest.fixture
 def quick_run() -> dict[str, Phase]:
-    return {"turns": phase(2, ONE), "sdk_runner": phase(3, ONE), "crowds": phase(2, CROWDS)}
+    levels = {f"durability_{level}": phase(2 + place, ONE[:2]) for place, level in enumerate(LEVELS)}
+    return {"turns": phase(2, ONE), "sdk_runner": phase(3, ONE), "crowds": phase(2, CROWDS), **levels}
 
 
 @pytest.fixture

@@ -75,6 +75,13 @@ def test_what_only_ours_is_measured_for(quick_run: dict[str, Phase]) -> None:
     assert details["realistic"]["p95_ms_above_critical_path"] == 50.0
 
 
+def test_what_a_level_of_durability_costs(quick_run: dict[str, Phase]) -> None:
+    found = results(quick_run, [5.0])["details"]["durability"]
+    assert found["process"] == {"one_task_p50_ms": 3.0, "ask_astro_p50_ms": 3.0}
+    assert found["over_none"]["process"] == {"one_task_p50_ms": 0.5, "ask_astro_p50_ms": 0.5}
+    assert found["over_none"]["power"]["one_task_p50_ms"] == 1.0
+
+
 def test_results_are_json(full_run: dict[str, Phase]) -> None:
     found = results(full_run, [5.0])
     assert json.loads(json.dumps(found)) == found
