@@ -245,6 +245,8 @@ def test_a_small_limit_and_another_place(serve: ServerFactory, tmp_path: Path) -
     reference = reference_in(server.value("returns", kind="text", size=5))
     assert reference["uri"].startswith(f"file://{place}/")
     assert json.loads(read(server, reference)) == "é" * 5
+    each = json.loads(read(server, reference_in(server.value("returns_many"))))  # the list of them is over it, too
+    assert [read(server, reference_in(one)) for one in each] == [b"1", b"2"]
 
 
 def test_many_read_at_once(shared: Server, kept: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ from airflow.sdk.execution_time.comms import XComResult
 from dagcall.airflow_bridge import storage
 from dagcall.airflow_bridge.plain import plain
 from dagcall.airflow_bridge.settings import has_custom_xcom_backend, inline_limit
-from dagcall.model.references import LOCAL, Reference, as_json, href_of
+from dagcall.model.references import LOCAL, Reference, encoded, href_of
 from dagcall.workers.frames import Start
 
 JSON = "application/json"
@@ -97,7 +97,7 @@ class Result:
         start = self._start
         self.references.append(reference)
         href = href_of(start.dag_id, start.run_id, start.task_id, start.map_index, reference.part)
-        return _encode(as_json(reference, href))
+        return encoded(reference, href)
 
 
 def media_type_of(name: str) -> str:

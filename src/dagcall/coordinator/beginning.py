@@ -14,7 +14,7 @@ def run_after_of(request: CallRequest, now: float) -> float:
 
 
 def beginning_of(
-    request: CallRequest, key: RunKey, plan_version: str, durability: str, now: float
+    request: CallRequest, key: RunKey, plan_version: str, durability: str, inline_limit: int, now: float
 ) -> tuple[RunAccepted, RunHead]:
     conf = json.dumps(request.conf).encode()
     run_after = run_after_of(request, now)
@@ -36,6 +36,7 @@ def beginning_of(
         note=request.note,
         traceparent=request.traceparent,
         asset_events=request.asset_events,
+        inline_limit=inline_limit,
     )
     head = RunHead(
         key=key,

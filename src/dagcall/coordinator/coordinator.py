@@ -368,7 +368,8 @@ class Coordinator:
         key = RunKey(plan.dag_id, run_id)
         if key in self._drivers:
             raise RunExists(dag_id=key.dag_id, run_id=key.run_id)
-        event, head = beginning_of(request, key, plan.version, self._survival.durability_of(request, plan), now)
+        durability, inline_limit = self._survival.durability_of(request, plan), self.options.inline_limit
+        event, head = beginning_of(request, key, plan.version, durability, inline_limit, now)
         run = Run(key, plan, RunMachine(plan, key), head)
         run.ticket = ticket
         assert self._around is not None

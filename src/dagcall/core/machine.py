@@ -29,6 +29,7 @@ from dagcall.core import amendments, outcome, retries, suspension
 from dagcall.core.board import Board
 from dagcall.core.graph import graph_of
 from dagcall.core.instance import TaskInstance, TaskRun
+from dagcall.core.results import value_of
 from dagcall.core.rounds import Rounds
 from dagcall.core.xcoms import RunXComs
 from dagcall.errors import InternalError
@@ -108,6 +109,10 @@ class RunMachine:
 
     def instance(self, key: TaskKey) -> TaskInstance | None:
         return self._board.instance(key)
+
+    def value_of(self, task_id: str) -> bytes:
+        """What an ended task has returned, as plain JSON; of a mapped task all of the list, however long."""
+        return value_of(self._board.tasks[task_id], self.xcoms)
 
     def expand_width(self, task_id: str) -> int | None:
         """Into how many instances a mapped task was expanded; None while it is not, or when it is not mapped."""
@@ -207,7 +212,7 @@ class RunMachine:
             self._timeout_due = board.now + self.plan.dagrun_timeout
         board.commands.extend(self.pending_timers())
         board.build(self.plan, self._graph, self.xcoms)
-        self._watch.begin(event.results or self.plan.result_tasks)
+        self._watch.begin(event, event.results or self.plan.result_tasks)
         return True
 
     def _attempt_blocked(self, event: AttemptBlocked) -> bool:

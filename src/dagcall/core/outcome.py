@@ -30,8 +30,10 @@ from dagcall.core.board import Board
 from dagcall.core.forecast import BAD, SKIPPED, SUCCESS, Forecast, Scene, can
 from dagcall.core.graph import Graph
 from dagcall.core.instance import TaskRun
+from dagcall.core.results import answer_of
 from dagcall.core.xcoms import RunXComs
 from dagcall.model.commands import Failure, Outcome
+from dagcall.model.events import RunAccepted
 from dagcall.model.ids import UNMAPPED
 from dagcall.model.plan import RETURN_VALUE, DagPlan
 from dagcall.model.states import OutcomeKind
@@ -46,11 +48,14 @@ class Watch:
         self._scene = Scene(plan, board.tasks, xcoms)
         self._designated: tuple[TaskRun, ...] = ()
         self._watched: tuple[TaskRun, ...] = ()
+        self._accepted: RunAccepted
+        """From `begin` on."""
         self._has_parts = False
         """More than one instance makes up the value: some may have succeeded while others wait."""
 
-    def begin(self, designated: tuple[str, ...]) -> None:
+    def begin(self, accepted: RunAccepted, designated: tuple[str, ...]) -> None:
         """The run was accepted and is answered with these tasks; with its own state when there are none."""
+        self._accepted = accepted
         tasks = self._board.tasks
         on_path = self._graph.with_ancestors(designated) if designated else tasks.keys()
         for task_id, task in tasks.items():
@@ -71,7 +76,7 @@ class Watch:
             values = self._values()
             if values or not self._designated:
                 return Outcome(OutcomeKind.SUCCESS, values, self._names())
-            self.begin(())  # all results were skipped: the run's own final state is the answer
+            self.begin(self._accepted, ())  # all results were skipped: the run's own final state is the answer
             board.setback = True
             return self.decide()
         if self._has_parts and self._waits_for_skips_only():
@@ -151,18 +156,10 @@ class Watch:
         """Plain JSON by task; tasks that did not end, failed or were skipped are left out. `skips_follow`: whatever is
         unfinished will be skipped."""
         return {
-            task.task.task_id: _value_of(task, self._scene.xcoms)
+            task.task.task_id: answer_of(task, self._scene.xcoms, self._accepted)
             for task in self._designated
             if (skips_follow or not task.unfinished) and not task.ended.bad and task.ended.success
         }
-
-
-def _value_of(task: TaskRun, xcoms: RunXComs) -> bytes:
-    """The return value of an ended task as plain JSON; of a mapped task the list a downstream task would get."""
-    if not task.expanded:
-        return task.instances[0].plain or b"null"
-    pushed = [task.instances[index] for index in xcoms.map_indexes(task.task.task_id, RETURN_VALUE) if index >= 0]
-    return b"[" + b",".join(ti.plain or b"null" for ti in pushed) + b"]"
 
 
 def as_data(kind: OutcomeKind, failure: Failure) -> dict[str, Any]:

@@ -95,6 +95,8 @@ class RunAccepted:
     traceparent: str | None = None
     asset_events: bytes = b""
     """The events that a run `asset_triggered` was started for: JSON, as its tasks get them."""
+    inline_limit: int | None = None
+    """Bytes of JSON of one result task above which the call is answered with a reference to it; None: any number."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ The bytes are in a store (or wherever the task's author has put them), never in 
 here is authoritative for what `href` streams: a value that merely looks like a reference is none.
 """
 
+import json
 import re
 from dataclasses import dataclass
 from hashlib import sha256
@@ -54,6 +55,11 @@ def as_json(reference: Reference, href: str) -> dict[str, object]:
             "sha256": reference.sha256,
         }
     }
+
+
+def encoded(reference: Reference, href: str) -> bytes:
+    """`as_json`, as JSON text."""
+    return json.dumps(as_json(reference, href), ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 def folder_of(dag_id: str, run_id: str) -> str:

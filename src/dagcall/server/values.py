@@ -94,10 +94,9 @@ def _find(view: RunView, task_id: str, map_index: int | None, part: int) -> Refe
     if task_id not in _results(view):
         raise ValueNotFound(f"This run is not answered with task {task_id!r}: call its DAG with result={task_id}.")
     if task.needs_expansion and map_index is None and part == 0:
-        values = view.outcome.results if view.outcome is not None else {}
-        if task_id not in values:
+        if view.outcome is None or task_id not in view.outcome.results:
             raise ValueNotFound(f"There is no value of task {task_id!r}, or not yet.")
-        return values[task_id]
+        return view.machine.value_of(task_id)
     key = TaskKey(task_id, UNMAPPED if map_index is None else map_index)
     instance = view.machine.instance(key)
     if instance is None or instance.state is not TaskState.SUCCESS:
