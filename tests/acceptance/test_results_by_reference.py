@@ -271,3 +271,22 @@ def test_the_python_clients_and_the_command_line(shared: Server, tmp_path: Path)
     command = [sys.executable, "-m", "dagcall.cli", "call", "returns", "-p", "kind=bytes", "-p", "size=4"]
     printed = subprocess.run([*command, "--url", shared.url], check=True, capture_output=True, text=True).stdout
     assert len(read(shared, reference_in(json.loads(printed)))) == 4
+
+
+def test_a_backend_of_the_users_keeps_the_xcoms(serve: ServerFactory, tmp_path: Path) -> None:
+    server = serve(
+        environment={
+            "AIRFLOW__CORE__XCOM_BACKEND": "airflow.providers.common.io.xcom.backend.XComObjectStorageBackend",
+            "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH": f"file://{tmp_path}/xcoms",
+            "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD": "1000",
+            "AIRFLOW__DAGCALL__DURABILITY": "power",
+        }
+    )
+    answer = server.call("returns", kind="text", size=2 << 20)
+    assert json.loads(read(server, reference_in(answer.json()))) == "é" * (2 << 20)
+    assert downstream(server, answer, "make").startswith(f"file://{tmp_path}/xcoms/returns/")
+    assert downstream(server, answer) == ["str", 2 << 20]
+    assert server.value("returns", kind="text", size=3) == "ééé"
+    kept = server.call("returns", kind="bytes", size=3)
+    assert read(server, reference_in(kept.json())) == bytes(range(3))
+    assert downstream(server, kept)[0] == "ObjectStoragePath"

@@ -1,7 +1,8 @@
 """The store of values that are too large for a message, or are bytes: `[dagcall] result_storage`.
 
 Any store that Airflow's `ObjectStoragePath` knows; by default files below AIRFLOW_HOME. Guarantees: every object has a
-name of its own and is never written again; it is whole when its URI is told to anybody; nothing is read into memory
+name of its own and is never written again; it is whole when its URI is told to anybody, and on the disk where its run
+survives a power cut; nothing is read into memory
 that could be written, or checked, piece by piece. What cannot be stored fails the task with the reason.
 """
 
@@ -44,13 +45,13 @@ def uri_of(path: ObjectStoragePath) -> str:
 
 def store(start: Start, suffix: str, media_type: str, write: Callable[[BinaryIO], object], part: int = 0) -> Reference:
     """Store what `write` writes, as a part of the task's result."""
-    path, file = _write(start.dag_id, start.run_id, start.task_id, suffix, write)
+    path, file = _write(start.dag_id, start.run_id, start.task_id, suffix, write, sync=start.survives_power)
     return Reference(uri_of(path), media_type, file.size, file.digest.hexdigest(), part, _modified(path))
 
 
-def store_xcom(dag_id: str, run_id: str, task_id: str, packed: bytes) -> str:
+def store_xcom(dag_id: str, run_id: str, task_id: str, packed: bytes, *, sync: bool) -> str:
     """The URI under which an XCom's value is stored, for `read`."""
-    path, _ = _write(dag_id, run_id, task_id, ".xcom", lambda file: file.write(packed))
+    path, _ = _write(dag_id, run_id, task_id, ".xcom", lambda file: file.write(packed), sync=sync)
     return uri_of(path)
 
 
@@ -77,7 +78,7 @@ def describe(path: ObjectStoragePath, media_type: str, part: int = 0) -> Referen
 
 
 def _write(
-    dag_id: str, run_id: str, task_id: str, suffix: str, write: Callable[[BinaryIO], object]
+    dag_id: str, run_id: str, task_id: str, suffix: str, write: Callable[[BinaryIO], object], *, sync: bool
 ) -> tuple[ObjectStoragePath, "_Measured"]:
     folder: Any = ObjectStoragePath(root()) / folder_of(dag_id, run_id)
     path = folder / f"{safe_name(task_id)}-{secrets.token_hex(8)}{suffix}"
@@ -87,12 +88,27 @@ def _write(
         with path.fs.open(path.path, "wb") as file:
             measured = _Measured(file)
             write(measured)  # type: ignore[arg-type] # typing has no common protocol of raw and buffered files
+            if sync and root().startswith(LOCAL):
+                _sync(file, folder.path)
     except Exception as error:
         raise RuntimeError(
             f"the value of task {task_id!r} cannot be stored in {root()} ([dagcall] result_storage): "
             f"{type(error).__name__}: {error}"
         ) from error
     return path, measured
+
+
+def _sync(file: Any, folder: str) -> None:
+    """The file, and its name: in its folder, and the names of that folder and of its DAG's."""
+    file.flush()
+    os.fsync(file.fileno())
+    for _ in range(3):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        folder = os.path.dirname(folder)
 
 
 def _modified(path: ObjectStoragePath) -> int | None:

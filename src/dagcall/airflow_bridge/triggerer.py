@@ -260,7 +260,8 @@ class RunningTrigger:
             start, result, plain = self._frame.start, self.comms.result, None
             if RETURN_VALUE in xcoms and start.want_plain:
                 plain = result.as_json(event.xcoms[RETURN_VALUE], xcoms[RETURN_VALUE])
-            sent = ((key, sendable(one, start.dag_id, start.run_id, start.task_id)) for key, one in xcoms.items())
+            ids, sync = (start.dag_id, start.run_id, start.task_id), start.survives_power
+            sent = ((key, sendable(one, *ids, sync=sync)) for key, one in xcoms.items())
             end = EndKind(state.value).value
             return Fired(number, ResumeHow.ENDED.value, b"", [*pushed, *sent], end, plain, tuple(result.references))
         try:

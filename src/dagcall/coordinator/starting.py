@@ -45,6 +45,7 @@ def start_frame(run: Run, command: StartAttempt | Await, epoch: int, log_path: s
         continues=None if continues is None else _continues(continues),
         deadline=deadline,
         retry_delay=delay,
+        survives_power=accepted.durability == "power",
         expanded_ti_count=1 if task is None else machine.expand_width(command.task_id) or 1,
     )
 

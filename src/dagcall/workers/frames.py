@@ -194,6 +194,8 @@ class Start(Frame, frozen=True, array_like=True, tag=True):
     """How many instances the task has: what an instance in a mapped task group asks before it reads its upstreams."""
     retry_delay: float | None = None
     """Seconds from a failure of this try to the next one; set where there is a deadline that it may be too late for."""
+    survives_power: bool = False
+    """What its run stores must be on the disk before it is told of (`durability=power`)."""
 
 
 class Notify(Frame, frozen=True, array_like=True, tag=True):

@@ -104,7 +104,7 @@ def _set(talk: Conversation, msg: sdk.SetXCom) -> None:
             "pushed value is too large to map as a downstream's dependency: "
             f"{msg.mapped_length} elements, [core] max_map_length is {max_map_length()}"
         )
-    value = sendable(packed, msg.dag_id, msg.run_id, msg.task_id)
+    value = sendable(packed, msg.dag_id, msg.run_id, msg.task_id, sync=start.survives_power)
     if not _is_own(talk, msg):
         talk.ask("set_xcom", msg.dag_id, msg.run_id, msg.task_id, _index(msg), msg.key, value, msg.mapped_length)
     elif talk.has_ended or msg.key == RETURN_VALUE or talk.returned:
@@ -175,11 +175,11 @@ def _xcom(key: str, value: Any) -> sdk.XComResult:
     return sdk.XComResult.model_construct(key=key, value=value)
 
 
-def sendable(packed: bytes, dag_id: str, run_id: str, task_id: str) -> bytes:
+def sendable(packed: bytes, dag_id: str, run_id: str, task_id: str, *, sync: bool) -> bytes:
     """The value itself, or what stands for it in messages and in the journal when it is too large for them."""
     if len(packed) <= LARGEST_SENT:
         return packed
-    uri = storage.store_xcom(dag_id, run_id, task_id, packed)
+    uri = storage.store_xcom(dag_id, run_id, task_id, packed, sync=sync)
     return _pack(msgspec.msgpack.Ext(STORED_XCOM, uri.encode()))
 
 
