@@ -111,7 +111,7 @@ def pattern_terms(pattern: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Trouble:
-    """Why nothing can be written now, and since when (the event loop's time)."""
+    """Why nothing can be written now, in words for anybody, and since when (the event loop's time)."""
 
     reason: str
     since: float

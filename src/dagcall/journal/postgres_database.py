@@ -10,6 +10,7 @@ this process or the network freeze in the middle of a transaction, in that too. 
 another connection (PgBouncer's transaction pooling) cannot be used: the server's lock belongs to a connection.
 """
 
+import os
 import re
 from typing import Any, Final
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
@@ -128,12 +129,12 @@ class Database:
 
 
 def reason(error: BaseException) -> str:
-    """An error in a few words, for a health page: without addresses of clients, users or passwords."""
+    """An error in a few words, for a health page: without addresses, users or passwords."""
     state = getattr(error, "sqlstate", None)
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, OSError):
-        return error.strerror or type(error).__name__
+        return os.strerror(error.errno) if error.errno else type(error).__name__
     if state is not None:
         return f"{type(error).__name__.removesuffix('Error')}, SQLSTATE {state}"
     return type(error).__name__

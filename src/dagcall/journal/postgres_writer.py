@@ -31,7 +31,7 @@ from dagcall.errors import JournalAway, JournalError, JournalFenced
 from dagcall.journal.base import Trouble
 from dagcall.journal.continuity import begins
 from dagcall.journal.entries import Entry, KnownRun, Outcome, settle
-from dagcall.journal.postgres_database import Database, is_passing, is_sure
+from dagcall.journal.postgres_database import Database, is_passing, is_sure, reason
 from dagcall.journal.postgres_link import CLOSE_LIMIT, Link
 from dagcall.journal.postgres_transaction import Transaction
 from dagcall.model.ids import RunKey
@@ -135,7 +135,8 @@ class PostgresWriter:
                 await sent.send()
                 return refused + await self._committed(sent)
             except JournalFenced as error:
-                self._fenced, self.trouble = error, Trouble(str(error), self._now())
+                log.error("%s", error)
+                self._fenced, self.trouble = error, Trouble("another server has opened the journal since", self._now())
                 self._link.disconnect()
                 break
             except Exception as error:
@@ -200,9 +201,9 @@ class PostgresWriter:
                 log.warning("%s: back after %.1f s", self._database.name, self._now() - before.since)
             self.trouble = None
             return
-        why = str(self._database.away(error))
+        why = f"the journal's database cannot be reached or used now: {reason(error)}"
         if before is None or before.reason != why:
-            log.warning("%s; trying again", why)
+            log.warning("%s; trying again", self._database.away(error))
         self.trouble = Trouble(why, self._now() if before is None else before.since)
 
     def _expired(self, waiting: list[Waiting]) -> list[Outcome]:
@@ -220,7 +221,8 @@ class PostgresWriter:
         return self._patience.calls if begins(entry.work) else math.inf
 
     def _away(self) -> JournalAway:
-        return JournalAway(f"{self._database.name} is away" if self.trouble is None else self.trouble.reason)
+        why = "" if self.trouble is None else f": {self.trouble.reason}"
+        return JournalAway(f"{self._database.name} is away{why}")
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
