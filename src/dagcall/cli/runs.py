@@ -12,6 +12,7 @@ from dagcall.cli.paging import all_of
 from dagcall.cli.terminal import Terminal
 
 _RUN_COLUMNS = ("dag_id", "dag_run_id", "state", "run_after", "duration")
+_PATH_COLUMNS = ("task_id", "map_index", "try_number", "queue", "worker", "task", "journal", "wait")
 _TASK_COLUMNS = ("task_id", "map_index", "state", "try_number", "start_date", "duration")
 
 
@@ -31,7 +32,7 @@ def register(commands: Commands) -> None:
     add_output(listing, "table")
     listing.set_defaults(run=show_list)
 
-    show = actions.add("show", "show a run and its task instances")
+    show = actions.add("show", "show a run, its task instances, and where the time to its answer went")
     add_run(show)
     add_output(show, "table")
     show.set_defaults(run=show_one)
@@ -77,12 +78,18 @@ def show_one(args: Namespace, terminal: Terminal) -> int:
     with terminal.client(args) as client:
         run: dict[str, Any] = client.get(path)
         tasks = list(all_of(client, f"{path}/taskInstances", "task_instances"))
+        called = f"/call/{quote(args.dag_id, safe='')}/{quote(args.run_id, safe='')}"
+        waited: dict[str, Any] = client.get(f"{called}/critical-path")
     if args.output == "json":
-        terminal.json(run | {"task_instances": tasks})
+        went = {name: waited[name] for name in ("ms", "critical_path")}
+        terminal.json(run | {"task_instances": tasks} | went)
     else:
         terminal.table([run], _RUN_COLUMNS)
         terminal.line("")
         terminal.table(tasks, _TASK_COLUMNS)
+        terminal.line("")
+        terminal.line("What the answer waited for, in milliseconds:")
+        terminal.table([step | step["ms"] for step in waited["critical_path"]], _PATH_COLUMNS)
     return Exit.OK
 
 

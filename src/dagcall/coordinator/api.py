@@ -117,6 +117,10 @@ class RunView(Protocol):
         """All durable records, by id. For reading only."""
         ...
 
+    def durable_at(self, record: int) -> float | None:
+        """When the record with this id became durable; None when this server did not see it."""
+        ...
+
     async def wait_outcome(self, timeout: float | None) -> Outcome | None:
         """Wait at most `timeout` seconds (None: for ever) for the answer; None when it did not come.
 

@@ -76,14 +76,19 @@ class Attempt:
     def order(self) -> tuple[float, ...]:
         """In line for slots: Airflow's weight, then what an answer waits for, then the nearest deadline, then the run's
         turn (`core.line`)."""
-        return (-self.task.effective_weight, 0 if self.command.on_answer_path else 1, self.deadline, self._turn)
+        return (-self.task.effective_weight, self._class, self.deadline, self._turn)
 
     @property
     def priority(self) -> tuple[float, ...]:
         """In line for a worker. Weights count only where an author wrote them: by Airflow's default rule those of
         long DAGs would go before those of short ones."""
         weight = self.task.effective_weight if self._driver.run.plan.has_weights else 1
-        return (-weight, 0 if self.command.on_answer_path else 1, self.deadline, self._turn)
+        return (-weight, self._class, self.deadline, self._turn)
+
+    @property
+    def _class(self) -> int:
+        """0: an answer waits for it."""
+        return 0 if self.command.on_answer_path and self._driver.run.machine.outcome is None else 1
 
     @property
     def _turn(self) -> float:

@@ -103,7 +103,7 @@ class Coordinator:
         """From `start` on."""
         self._drivers: dict[RunKey, Driver] = {}
         self._run_slots: Slots[RunKey] = Slots()
-        self._limits = Limits()
+        self._limits = Limits(self._clock.now)
         self._screening = Screening(self._limits, journal, self.run, self._drivers)
         self.pools = Pools(journal.store, self._limits, self._drivers.values, self._clock.now)
         self._notices = Notices(

@@ -327,7 +327,7 @@ class Driver:
         if error is not None:
             self.fail(error)
             return
-        self.run.publish(batch.records, batch.head)
+        self.run.publish(batch.records, batch.head, self._around.clock.now())
         if batch.assets is not None:
             self._around.assets.durable(batch.assets)
         self._around.on_published(self.run)

@@ -8,7 +8,7 @@ gives its slots back, but for the limits of its task, and for a pool that includ
 Most DAGs have no limits: their attempts cost a look into a dictionary.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from dagcall.coordinator.attempt import Attempt
@@ -34,7 +34,8 @@ class Holder(Protocol):
 
 
 class Limits:
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = lambda: 0.0) -> None:
+        self._now = now
         self._pools: Mapping[str, Pool] = {
             DEFAULT_POOL: Pool(DEFAULT_POOL, AIRFLOWS_DEFAULT_SLOTS, "Default pool", is_binding=False)
         }
@@ -64,7 +65,7 @@ class Limits:
         claims = self._claims_of(attempt.plan)
         if claims.is_empty:
             return None
-        lacking = self._slots.enter(attempt, claims.needs(attempt.run, attempt.task), attempt.order)
+        lacking = self._slots.enter(attempt, claims.needs(attempt.run, attempt.task), attempt.order, self._now())
         return None if lacking is None else claims.words(lacking, self._slots.used(lacking.name))
 
     def leave(self, attempt: Attempt) -> None:
@@ -95,12 +96,12 @@ class Limits:
 
     def admit(self) -> list[Attempt]:
         """Those who have waited and have their slots now, in order. Their owners must be told."""
-        return [] if self._closed else self._slots.admit()
+        return [] if self._closed else self._slots.admit(self._now())
 
     def pass_on(self) -> None:
         """`admit`, and tell the owners."""
         while self.freed and not self._closed:
-            for attempt in self._slots.admit():
+            for attempt in self._slots.admit(self._now()):
                 attempt.owner.attempt_admitted(attempt)
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ object without a driver, or one rebuilt from the journal.
 """
 
 import asyncio
+from bisect import bisect_left
 
 from dagcall.coordinator.admission import Ticket
 from dagcall.coordinator.api import Timing
@@ -37,6 +38,8 @@ class Run:
         self.answered_at: float | None = None
         self.ticket: Ticket | None = None
         """Its place among the runs that this server has let in; None once it has ended."""
+        self._commits: list[tuple[int, int, float]] = []
+        """First and last record of each, and when it was durable."""
         self._answered: asyncio.Future[None] | None = None
         self._readers: Readers | None = None
         self._given_up: DagcallError | None = None
@@ -69,10 +72,18 @@ class Run:
             self._readers = Readers()
         return self._readers.wait()
 
-    def publish(self, records: tuple[JournalRecord, ...], head: RunHead) -> None:
+    def durable_at(self, record: int) -> float | None:
+        index = bisect_left(self._commits, record, key=lambda commit: commit[1])
+        if index == len(self._commits) or record < self._commits[index][0]:
+            return None
+        return self._commits[index][2]
+
+    def publish(self, records: tuple[JournalRecord, ...], head: RunHead, now: float | None = None) -> None:
         """More has become durable. When the answer is part of it, those who wait for the answer go first: a thousand
         readers of events would keep them waiting."""
         self.records.extend(records)
+        if now is not None:
+            self._commits.append((records[0].id, records[-1].id, now))
         self.head = head
         if self._readers is not None:
             is_answer = any(record.kind in ("result", "failure") for record in records)

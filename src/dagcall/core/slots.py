@@ -8,7 +8,8 @@ caller's.
 
 What it guarantees. No limit is ever exceeded by `enter` or `admit` (a limit that was lowered, or `hold`, may leave it
 exceeded until enough have left). After `admit` nobody waits for whom there is room. Who waits goes on by its order,
-then first come first served; as in Airflow (`_executable_task_instances_to_queued`), one for which there is room does
+then first come first served, but for the turns of those who have waited longest (`model.turns`); the first number of
+an order is the author's weight. As in Airflow (`_executable_task_instances_to_queued`), one for which there is room does
 not wait for one in front of it that needs more slots than are left.
 
 How. A waiting member stands in the line of one limit that it lacks: nothing can change for it before that one has
@@ -19,7 +20,10 @@ import heapq
 from bisect import bisect_left, insort
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Generic, TypeVar
+
+from dagcall.model.turns import EVERY, PATIENCE
 
 Key = TypeVar("Key", bound=Hashable)
 Order = tuple[float, ...]
@@ -35,13 +39,19 @@ class Need:
 
 
 class _Waiting(Generic[Key]):
-    __slots__ = ("key", "line", "needs", "place")
+    __slots__ = ("key", "line", "needs", "place", "since")
 
-    def __init__(self, key: Key, needs: tuple[Need, ...], place: tuple[Order, int]) -> None:
+    def __init__(self, key: Key, needs: tuple[Need, ...], place: tuple[Order, int], since: float) -> None:
         self.key = key
         self.needs = needs
         self.place = place
+        self.since = since
         self.line: Hashable = None
+
+    @property
+    def weight(self) -> float:
+        order = self.place[0]
+        return order[0] if order else 0.0
 
     def __lt__(self, other: "_Waiting[Key]") -> bool:
         return self.place < other.place
@@ -61,8 +71,10 @@ class Slots(Generic[Key]):
         """The limits whose slots were given back while somebody waits for them: unless empty, `admit` has something to
         do. To be looked at only; always the same set, since it is looked at after every step of every run."""
         self._arrivals = 0
+        self._turns = 0
+        """Since the last one that went by age."""
 
-    def enter(self, key: Key, needs: tuple[Need, ...], order: Order = ()) -> Need | None:
+    def enter(self, key: Key, needs: tuple[Need, ...], order: Order = (), now: float = 0.0) -> Need | None:
         """None: go on. Otherwise the first limit that has no room: wait until `admit` names this key.
 
         What was given back and has not been handed on yet belongs to those who wait already.
@@ -72,7 +84,7 @@ class Slots(Generic[Key]):
             self.hold(key, needs)
             return None
         self._arrivals += 1
-        waiting = _Waiting(key, needs, (order, self._arrivals))
+        waiting = _Waiting(key, needs, (order, self._arrivals), now)
         self._waiting[key] = waiting
         self._stand_in(waiting, lacking)
         return lacking
@@ -98,13 +110,15 @@ class Slots(Generic[Key]):
             if need.name in self._lines:
                 self.freed.add(need.name)
 
-    def admit(self) -> list[Key]:
-        """Hand on what was given back: those who may go on now, in their order."""
+    def admit(self, now: float = 0.0) -> list[Key]:
+        """Hand on what was given back: those who may go on now, in their order. `now`: on the clock of `enter`."""
         freed = set(self.freed)
         self.freed.clear()
         lines = {name: list(self._lines[name]) for name in freed if name in self._lines}
         admitted: list[Key] = []
-        for waiting in heapq.merge(*lines.values()):
+        for waiting in chain(self._patient(lines, now), heapq.merge(*lines.values())):
+            if self._waiting.get(waiting.key) is not waiting:
+                continue  # it has had its turn, by age
             line = waiting.line
             if line not in lines:
                 continue  # that limit has run out again
@@ -114,6 +128,7 @@ class Slots(Generic[Key]):
                 del self._waiting[waiting.key]
                 self.hold(waiting.key, waiting.needs)
                 admitted.append(waiting.key)
+                self._turns += 1
             elif lacking.name != line:
                 self._step_out(waiting)
                 self._stand_in(waiting, lacking)
@@ -122,6 +137,19 @@ class Slots(Generic[Key]):
                 if not lines:
                     break
         return admitted
+
+    def _patient(self, lines: Mapping[Hashable, list[_Waiting[Key]]], now: float) -> list[_Waiting[Key]]:
+        """The one who goes first because it has waited longest, when it is time for one."""
+        if self._turns < EVERY - 1 or not lines:
+            return []
+        weight = min(line[0].weight for line in lines.values())
+        longest = min(
+            (one for line in lines.values() for one in line if one.weight == weight), key=lambda one: one.place[1]
+        )
+        if now - longest.since < PATIENCE:
+            return []
+        self._turns = -1  # its own turn is counted too
+        return [longest]
 
     def waiting(self) -> list[tuple[Key, Order]]:
         """Who waits, in order."""

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
+from dagcall.core.critical_path import PARTS
 from dagcall.errors import PROBLEM_TYPES
 from dagcall.model.answers import ASSET, REFERENCE, JsonSchema
 from dagcall.server.accept import JSON, NDJSON, SSE
@@ -30,6 +31,10 @@ def _object(required: str, **properties: object) -> JsonSchema:
     return {"type": "object", "properties": {**dict.fromkeys(names, _STRING), **properties}, "required": names}
 
 
+def _milliseconds(*names: str) -> JsonSchema:
+    return _object(" ".join(names), **{name: {"type": "number"} for name in names})
+
+
 def _list_of(items: JsonSchema) -> JsonSchema:
     return {"type": "array", "items": items}
 
@@ -47,6 +52,17 @@ SCHEMAS: dict[str, JsonSchema] = {
         "dag_id run_id state links",
         state={"type": "string", "enum": ["queued", "running", "success", "failed"]},
         links=_object("attach events cancel"),
+    ),
+    "CriticalPath": _object(
+        "dag_id run_id state links ms critical_path",
+        state={"type": "string", "enum": ["queued", "running", "success", "failed"]},
+        links=_object("attach events cancel"),
+        ms=_milliseconds("total", *PARTS),
+        critical_path=_list_of(
+            _object(
+                "task_id map_index try_number ms", map_index=_INTEGER, try_number=_INTEGER, ms=_milliseconds(*PARTS)
+            )
+        ),
     ),
     "Problem": _object(
         "type title status detail",
@@ -239,6 +255,12 @@ RESPONSES: dict[str, Any] = {
     "Ended": described(
         "The run had ended already",
         schema_ref("Accepted"),
+        (JSON,),
+        (*_RUN, "Dagcall-Run-State"),
+    ),
+    "CriticalPath": described(
+        "The run, and what its answer waited for",
+        schema_ref("CriticalPath"),
         (JSON,),
         (*_RUN, "Dagcall-Run-State"),
     ),

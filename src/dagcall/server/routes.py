@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from dagcall.model.survival import DURABILITIES
-from dagcall.server import calls, contracts, health, pages, values
+from dagcall.server import calls, contracts, critical_path, health, pages, values
 from dagcall.server.api_v2.routes import AIRFLOW_ROUTES
 from dagcall.server.documented import answer_ref, described, problems, schema_ref
 from dagcall.server.policy import Permission
@@ -191,6 +191,21 @@ CALL_ROUTES = (
         description="204 when there is nothing after Last-Event-ID, and never will be.",
         parameters=(UNTIL, LAST_EVENT_ID),
         answers={"200": answer_ref("Events"), "204": answer_ref("NoValue")} | problems(404, 406),
+    ),
+    Route(
+        "GET",
+        "/call/{dag_id}/{run_id}/critical-path",
+        Permission.RUN_READ,
+        critical_path.show,
+        "Where the time to the answer went",
+        _CALL_TAG,
+        description=(
+            "The task instances that the answer waited for, one after the other, and the milliseconds that each of them "
+            "waited for a slot (`queue`), for a worker, ran (`task`), waited for the journal, and, after a try that left "
+            "something to wait for, for that (`wait`): a retry's delay, a trigger, a person. Before the answer: the way "
+            "to the latest event. After a restart of the server the journal's share is not known, and 0."
+        ),
+        answers={"200": answer_ref("CriticalPath")} | problems(404, 406),
     ),
     *_value_routes("/call/{dag_id}/{run_id}/value", "The bytes of the result"),
     *_value_routes("/call/{dag_id}/{run_id}/value/{task_id}", "The bytes of a task's result"),

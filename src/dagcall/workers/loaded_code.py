@@ -11,10 +11,10 @@ from functools import cached_property
 
 from dagcall.model.plan import DagPlan
 from dagcall.workers.aside import SideLane
-from dagcall.workers.base import Job
 from dagcall.workers.demand import CpuDemand
 from dagcall.workers.file_zygote import FileZygote, LoadedFile
 from dagcall.workers.frames import Dependency
+from dagcall.workers.job_line import JobLine
 from dagcall.workers.triggerers import Triggerer
 from dagcall.workers.worker import Worker
 
@@ -28,8 +28,7 @@ class LoadedCode:
     opening: "asyncio.Task[LoadedCode] | None" = None
     workers: dict[int, Worker] = field(default_factory=dict)
     idle: list[Worker] = field(default_factory=list)
-    waiting: list[tuple[tuple[float, ...], int, float, Job]] = field(default_factory=list)
-    withdrawn: set[int] = field(default_factory=set)
+    waiting: JobLine = field(default_factory=JobLine)
     aside: SideLane | None = None
     triggerer: Triggerer | None = None
     demand: CpuDemand = field(default_factory=lambda: CpuDemand(len(os.sched_getaffinity(0))))

@@ -1,7 +1,7 @@
 """The elastic set of workers: which job runs where, when to fork, when to end.
 
 Guarantees of `base.Workers`. A job goes to an idle worker of its code at once, most recently used first (its memory
-is warm), else it waits, smallest priority first. A worker is forked when a job has waited `SPAWN_AFTER`: long enough
+is warm), else it waits for its turn (`job_line`). A worker is forked when a job has waited `SPAWN_AFTER`: long enough
 for a worker that is only being restored to come back, short enough not to be felt.
 
 More processes than CPUs help tasks that wait for something; tasks that compute would only get in each other's way. How
@@ -16,8 +16,6 @@ wait, nothing is looked at until a worker is idle or ends: thousands of jobs in 
 
 import asyncio
 import contextlib
-import heapq
-import itertools
 import os
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -67,8 +65,6 @@ class WorkerPool:
         self._fleet = fleet
         self._settings = settings
         self._codes: list[LoadedCode] = []
-        self._sequence = itertools.count()
-        self._jobs: dict[int, tuple[int, LoadedCode]] = {}
         self._check: asyncio.Handle | None = None
         self._check_due = 0.0
         self._resting = False
@@ -141,9 +137,7 @@ class WorkerPool:
             self._lease(code, job)
             return
         self._remember(code)
-        number = next(self._sequence)
-        self._jobs[id(job)] = (number, code)
-        heapq.heappush(code.waiting, (job.priority, number, now, job))
+        code.waiting.push(job, now)
         self._dispatch(code)
         if code.waiting:
             cold = not code.workers and not code.starting
@@ -155,9 +149,8 @@ class WorkerPool:
             self._codes.append(code)
 
     def withdraw(self, job: Job) -> None:
-        entry = self._jobs.pop(id(job), None)
-        if entry is not None:
-            entry[1].withdrawn.add(entry[0])
+        assert isinstance(job.code, LoadedCode)
+        job.code.waiting.withdraw(job)
 
     def submit_aside(self, job: Job) -> None:
         code = job.code
@@ -190,14 +183,13 @@ class WorkerPool:
             "workers": len(self._living()),
             "idle": sum(len(code.idle) for code in self._codes),
             "starting": sum(code.starting for code in self._codes),
-            "waiting": sum(len(code.waiting) - len(code.withdrawn) for code in self._codes),
+            "waiting": sum(len(code.waiting) for code in self._codes),
             "triggers": sum(code.triggerer.count for code in self._codes if code.triggerer is not None),
             "limit": self._settings.limit,
         }
 
     def _lease(self, code: LoadedCode, job: Job) -> None:
         worker = code.idle.pop()
-        self._jobs.pop(id(job), None)
         worker.lease(job)
         is_bare = not code.idle and not code.starting and code.may_have_more
         if code.single_use and is_bare and self._alive < self._settings.limit:
@@ -205,11 +197,7 @@ class WorkerPool:
 
     def _dispatch(self, code: LoadedCode) -> None:
         while code.waiting and code.idle and self._may_lease(code):
-            _, number, _, job = heapq.heappop(code.waiting)
-            if number in code.withdrawn:
-                code.withdrawn.discard(number)
-                continue
-            self._lease(code, job)
+            self._lease(code, code.waiting.pop(asyncio.get_running_loop().time()))
 
     def _arrange_check(self, delay: float) -> None:
         loop = asyncio.get_running_loop()
@@ -224,7 +212,7 @@ class WorkerPool:
     def _spawn_where_needed(self) -> None:
         self._check, self._resting = None, False
         now = asyncio.get_running_loop().time()
-        needy = [code for code in self._codes if len(code.waiting) > len(code.withdrawn)]
+        needy = [code for code in self._codes if code.waiting]
         if not needy:
             return
         for code in needy:
@@ -247,10 +235,10 @@ class WorkerPool:
         return not code.may_have_more or (self._alive >= self._settings.limit and not any(c.idle for c in self._codes))
 
     def _spawn_for(self, code: LoadedCode, now: float) -> None:
-        waiting = min(len(code.waiting) - len(code.withdrawn), _MOST_AT_ONCE) - code.starting
+        waiting = min(len(code.waiting), _MOST_AT_ONCE) - code.starting
         if waiting <= 0:
             return
-        quiet = now - max(self._last_end, code.waiting[0][2])
+        quiet = now - max(self._last_end, code.waiting.since)
         wanted: float = waiting
         useful = code.demand.useful_workers - len(code.workers) - code.starting
         if code.workers and useful < waiting and (quiet < STALLED_AFTER or self._is_cpu_wanted()):
@@ -267,7 +255,7 @@ class WorkerPool:
         if busy < code.demand.useful_workers:
             return True
         now = asyncio.get_running_loop().time()
-        return bool(code.waiting) and now - max(self._last_end, code.waiting[0][2]) >= STALLED_AFTER
+        return bool(code.waiting) and now - max(self._last_end, code.waiting.since) >= STALLED_AFTER
 
     def _is_cpu_wanted(self) -> bool:
         """As many busy workers as there are CPUs run or would like to."""
@@ -300,7 +288,7 @@ class WorkerPool:
             return False
         now = asyncio.get_running_loop().time()
         return any(
-            other is not code and other.waiting and not other.workers and now - other.waiting[0][2] > STARVED_AFTER
+            other is not code and other.waiting and not other.workers and now - other.waiting.since > STARVED_AFTER
             for other in self._codes
         )
 
@@ -421,12 +409,8 @@ class WorkerPool:
         return code
 
     def _fail_waiting(self, code: LoadedCode, reason: str) -> None:
-        waiting, code.waiting = code.waiting, []
-        withdrawn, code.withdrawn = code.withdrawn, set()
-        for _, number, _, job in waiting:
-            if number not in withdrawn:
-                self._jobs.pop(id(job), None)
-                job.lost("CodeLost", reason)
+        for job in code.waiting.drain():
+            job.lost("CodeLost", reason)
 
     def _end_if_done(self, code: LoadedCode) -> None:
         """Processes of a replaced version end with its last job."""

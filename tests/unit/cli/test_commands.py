@@ -96,10 +96,15 @@ def test_runs_list_of_one_dag(dagcall):
 def test_runs_show(dagcall):
     dagcall.answers[RUN_PATH] = httpx.Response(200, json=RUN)
     dagcall.answers[f"{RUN_PATH}/taskInstances"] = page("task_instances", TASKS)
+    parts = {"queue": 0.0, "worker": 1.5, "task": 20.25, "journal": 0.125, "wait": 0.0}
+    step = {"task_id": "a", "map_index": -1, "try_number": 1, "ms": parts}
+    went = {"ms": {"total": 21.875, **parts}, "critical_path": [step]}
+    dagcall.answers["GET /call/d/r1/critical-path"] = httpx.Response(200, json={"dag_id": "d"} | went)
     assert dagcall("runs", "show", "d", "r1") == 0
     assert "b        0          failed   2" in dagcall.out
+    assert "a        -1         1           0      1.5     20.25  0.125    0" in dagcall.out
     assert dagcall("runs", "show", "d", "r1", "-o", "json") == 0
-    assert json.loads(dagcall.out) == RUN | {"task_instances": TASKS}
+    assert json.loads(dagcall.out) == RUN | {"task_instances": TASKS} | went
     assert dagcall("runs", "show", "d", "other") == 3
 
 

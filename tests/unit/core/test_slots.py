@@ -2,11 +2,13 @@
 
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from dagcall.core.slots import Need, Slots
+from dagcall.model.turns import EVERY, PATIENCE
 
 ONE = (Need("only"),)
 
@@ -206,3 +208,31 @@ def test_never_more_than_the_limit_and_everybody_in_the_end(limit: int, ends: li
         active += admitted
         seen.update(admitted)
     assert seen == set(range(members))
+
+
+def test_one_turn_in_eight_goes_to_who_has_waited_longest() -> None:
+    """However many come whom an answer waits for."""
+    slots: Slots[str] = Slots({"only": 1})
+    slots.enter("running", ONE, (0.0, 0.0))
+    slots.enter("side branch", ONE, (0.0, 1.0), now=0.0)
+    went, active = [], "running"
+    for number in range(3 * EVERY):
+        slots.enter(f"{number}", ONE, (0.0, 0.0), now=PATIENCE)
+        slots.leave(active)
+        (active,) = slots.admit(now=PATIENCE)
+        went.append(active)
+    assert went.index("side branch") == EVERY - 1
+    assert [one for one in went if one != "side branch"] == [str(number) for number in range(3 * EVERY - 1)]
+
+
+@pytest.mark.parametrize(("order", "now"), [((1.0, 0.0), 100.0), ((0.0, 1.0), PATIENCE / 2)])
+def test_but_not_before_a_heavier_one_nor_at_once(order: tuple[float, ...], now: float) -> None:
+    slots: Slots[str] = Slots({"only": 1})
+    slots.enter("running", ONE, (0.0, 0.0))
+    slots.enter("other", ONE, order, now=0.0)
+    active = "running"
+    for number in range(3 * EVERY):
+        slots.enter(f"{number}", ONE, (0.0, 0.0), now=now)
+        slots.leave(active)
+        (active,) = slots.admit(now=now)
+        assert active != "other"

@@ -79,6 +79,9 @@ class ScriptedRun:
     def outcome(self) -> Outcome | None:
         return self.machine.outcome
 
+    def durable_at(self, record: int) -> float | None:
+        return None
+
     @property
     def was_given_up(self) -> bool:
         return self.gives_up is not None

@@ -398,3 +398,18 @@ async def test_contract_and_list(http: httpx.AsyncClient, coordinator: ScriptedC
     assert (await http.get("/call/none")).json()["result_schema"] is None
     assert contract["example"]["cli"] == "dagcall call simple -p n=3"
     assert (await http.get("/call/nowhere")).status_code == 404
+
+
+async def test_where_the_time_went(http: httpx.AsyncClient, coordinator: ScriptedCoordinator) -> None:
+    """The run document, and the task instances that the answer waited for."""
+    called = await http.post("/call/simple", json={})
+    answer = await http.get(f"{called.headers['location']}/critical-path")
+    assert answer.status_code == 200
+    document = answer.json()
+    assert (document["dag_id"], document["state"]) == ("simple", "success")
+    assert document["links"]["attach"] == called.headers["location"]
+    assert [step["task_id"] for step in document["critical_path"]] == ["make"]
+    parts = {"queue", "worker", "task", "journal", "wait"}
+    assert set(document["critical_path"][0]["ms"]) == parts
+    assert set(document["ms"]) == {"total", *parts}
+    assert (await http.get("/call/simple/none/critical-path")).status_code == 404
