@@ -61,6 +61,7 @@ async def test_a_dags_own_document(http: httpx.AsyncClient, coordinator: Scripte
             "",
             "/openapi.json",
             "/{run_id}",
+            "/{run_id}/critical-path",
             "/{run_id}/events",
             "/{run_id}/value",
             "/{run_id}/value/{task_id}",
