@@ -38,6 +38,7 @@ from dagcall.airflow_bridge.conversation import refuse
 from dagcall.airflow_bridge.tasklog import TaskLog
 from dagcall.model.events import EndKind, ResumeHow
 from dagcall.model.plan import RETURN_VALUE
+from dagcall.workers import processes
 from dagcall.workers.channel import Channel, ConnectionLost
 from dagcall.workers.frames import Ask, CancelTrigger, Fired, ProtocolError, Pushed, Reply, RunTrigger
 
@@ -60,6 +61,7 @@ MakeInstance = Callable[[Any], Any]
 
 def run(channel: Channel, make_instance: MakeInstance, output: TaskLog) -> None:
     """The life of a triggerer: until the connection is lost."""
+    processes.limit_open_files()  # each trigger has a log
 
     async def serve() -> None:
         await Triggerer(channel, make_instance, output).serve()
