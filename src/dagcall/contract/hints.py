@@ -17,8 +17,8 @@ def hints_of(plan: DagPlan) -> Iterator[Note]:
         param = f"param {name!r}"
         if not any(keyword in schema for keyword in _SAYS_WHAT_IT_IS):
             yield Note(None, param, "has no type: any JSON is taken (`Param(..., type=...)`)")
-        if not schema.get("description"):
-            yield Note(None, param, "has no description")
+        if not schema.get("description") and not schema.get("title"):
+            yield Note(None, param, "has neither title nor description")
         if name not in required and not fits(schema.get("default"), schema):
             yield Note(None, param, "has a default that does not fit its own schema: every call must send it")
         if example(schema) is None:

@@ -69,7 +69,7 @@ def test_a_contract_says_what_there_is_to_say(described: Server) -> None:
     assert document["hints"] == []
     assert contract(described, "silent")["result_schema"] is None
     assert set(contract(described, "updates")["result_schema"]["properties"]) == {"asset"}
-    assert contract(described, "echo")["hints"] == ["param 'what' has no description"]
+    assert contract(described, "echo")["hints"] == ["param 'what' has neither title nor description"]
 
 
 def test_every_document_is_openapi(described: Server) -> None:
