@@ -53,15 +53,15 @@ class Screening:
             if task_id not in served.plan.by_id:
                 raise TaskNotFound(dag_id=request.dag_id, task_id=task_id)
         if request.run_id is not None:
-            if request.run_id in (".", "..") or not request.run_id.isprintable():
-                raise BadRequest(
-                    f"The run id {request.run_id!r} cannot be part of a path: no client could attach to the run.",
-                    dag_id=request.dag_id,
-                )
             if not self._run_id_pattern.match(request.run_id) or len(request.run_id) > RUN_ID_LENGTH:
                 raise BadRequest(
                     f"The run id {request.run_id!r} does not match {self._run_id_pattern.pattern!r} "
                     f"([scheduler] allowed_run_id_pattern), or is longer than {RUN_ID_LENGTH} characters.",
+                    dag_id=request.dag_id,
+                )
+            if request.run_id in (".", "..") or not request.run_id.isprintable():
+                raise BadRequest(
+                    f"The run id {request.run_id!r} cannot be part of a path: no client could attach to the run.",
                     dag_id=request.dag_id,
                 )
             if RunKey(request.dag_id, request.run_id) in self._active:

@@ -10,10 +10,11 @@ REFUSALS = re.compile(
         (
             "idempotency-mismatch",
             "'until' is for event streams",
-            "'run_id'|run_id|allowed_run_id_pattern",
+            "'run_id'|allowed_run_id_pattern",
             "must be a valid JSON object",  # a Connection's extra: JSON within a text
             "does(n't| not) match (the )?(uri|URL) parameter",
             "do not fit DAG",  # below /api/v2, whose documents do not know a DAG's params
+            "with NUL",  # paths, queries and names
             "Bad Signature",  # made-up tokens
             "Default Pool",
         )

@@ -167,6 +167,19 @@ def test_odd_bodies_are_taken_as_they_are(server: Server, name: str) -> None:
     assert (status, json.loads(answer)) == (200, value)
 
 
+def test_a_text_that_no_journal_stores_is_refused(server: Server) -> None:
+    post = server.http.post
+    for text in ("a\0b", "\U0010ffff"):
+        refused = (
+            post("/api/v2/pools", json={"name": text, "slots": 1}),
+            post("/api/v2/variables", json={"key": text, "value": "x"}),
+            post("/api/v2/dags/order/dagRuns", json={"logical_date": None, "conf": {"customer": "x"}, "note": text}),
+        )
+        assert [answer.status_code for answer in refused] == [422, 422, 422]
+    assert server.http.get("/api/v2/dags", params={"dag_id_pattern": "a\0"}).status_code == 400
+    assert server.http.get("/call/order/known%00").status_code == 400
+
+
 @pytest.mark.parametrize(
     ("headers", "status"),
     [

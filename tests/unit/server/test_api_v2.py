@@ -348,6 +348,7 @@ async def test_task_instances(http: httpx.AsyncClient, coordinator: ScriptedCoor
     assert await found(f"{base}?task_id=make") == ([("make", -1)], 1)
     assert await found(f"{base}?map_index=2&map_index=-1") == ([("make", -1), ("each", 2)], 2)
     assert await found(f"{base}/each/listMapped") == (each, 3)
+    assert await found(f"{base}/each/listMapped?run_after_lt=2000-01-01T00:00:00Z") == ([], 0)
     assert (await found("/api/v2/dags/~/dagRuns/~/taskInstances"))[1] == 6
     assert (await found("/api/v2/dags/~/dagRuns/~/taskInstances?dag_id_pattern=simple"))[1] == 2
     assert (await found("/api/v2/dags/simple/dagRuns/~/taskInstances"))[1] == 2
@@ -452,7 +453,7 @@ async def test_logs(http: httpx.AsyncClient, coordinator: ScriptedCoordinator) -
     for missing in ("make/logs/2", "make/logs/1?map_index=0", "x/logs/1"):
         assert (await http.get(f"{RUNS}/r/taskInstances/{missing}")).status_code == 404
     for hostile in ("..%2F..%2Fetc", "%2e%2e", "..%5Cetc", "make%00"):
-        assert (await http.get(f"{RUNS}/r/taskInstances/{hostile}/logs/1")).status_code in (404, 501)
+        assert (await http.get(f"{RUNS}/r/taskInstances/{hostile}/logs/1")).status_code in (400, 404, 501)
     assert (await http.get(f"{RUNS}/r/taskInstances/make/logs/x")).status_code == 422
     assert (await http.get(f"{path}?token=forged")).status_code == 400
     gone = (await http.get(f"{RUNS}/r/taskInstances/after/logs/1")).json()

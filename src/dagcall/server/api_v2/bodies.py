@@ -6,6 +6,7 @@ from typing import Any
 from starlette.requests import Request
 
 from dagcall.errors import NotSupported
+from dagcall.journal.store import LAST
 from dagcall.server.api_v2.query import invalid
 from dagcall.server.problems import AirflowError
 from dagcall.server.requests import decode_json, read_body
@@ -87,7 +88,7 @@ async def read_asset_event(request: Request, limit: int) -> NewAssetEvent:
     extra = body.get("extra", {})
     if not isinstance(extra, dict):
         raise invalid("body", "extra", "dict_type", "Input should be a valid dictionary", extra)
-    partition_key = optional_text(body, "partition_key")
+    partition_key = stored_text(body, "partition_key")
     if partition_key is not None and not partition_key.strip():
         raise invalid(
             "body", "partition_key", "string_pattern_mismatch", "String should match pattern '\\S'", partition_key
@@ -113,10 +114,10 @@ def _trigger(body: dict[str, Any]) -> Trigger:
     if not isinstance(conf, dict | None):
         raise invalid("body", "conf", "dict_type", "Input should be a valid dictionary", conf)
     return Trigger(
-        dag_run_id=optional_text(body, "dag_run_id"),
+        dag_run_id=stored_text(body, "dag_run_id"),
         logical_date=_time(body, "logical_date", aware=True),
         run_after=_time(body, "run_after", aware=False),
-        note=optional_text(body, "note"),
+        note=stored_text(body, "note"),
         conf=conf or {},
     )
 
@@ -188,11 +189,20 @@ def optional_text(body: dict[str, Any], name: str) -> str | None:
     return value
 
 
+def stored_text(body: dict[str, Any], name: str) -> str | None:
+    """One that the journal keeps as text, by which it may be looked for: not all that JSON has can be."""
+    value = optional_text(body, name)
+    if value is not None and ("\0" in value or LAST in value):
+        message = "Value error, a text with NUL or U+10FFFF cannot be stored"
+        raise invalid("body", name, "value_error", message, value)
+    return value
+
+
 def required_text(body: dict[str, Any], name: str, longest: int | None = None) -> str:
     if name not in body:
         raise invalid("body", name, "missing", "Field required", body)
-    value = body[name]
-    if not isinstance(value, str):
+    value = stored_text(body, name)
+    if value is None:
         raise invalid("body", name, "string_type", "Input should be a valid string", value)
     if longest is not None and len(value) > longest:
         raise invalid("body", name, "string_too_long", f"String should have at most {longest} characters", value)

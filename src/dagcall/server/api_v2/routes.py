@@ -95,18 +95,23 @@ _POOL_FIELDS: dict[str, Schema] = {
 _POOL_BODY = fields("name slots", name={"type": "string", "maxLength": 256}, **_POOL_FIELDS)
 _POOL_CHANGE = fields("pool slots include_deferred", pool={"type": "string"}, **_POOL_FIELDS)
 
-_OF_RUNS = (*between("run_after", "logical_date"), pattern("run_id_pattern", "run id"))
-_INSTANCE_FILTERS = (
-    *_OF_RUNS,
+_DATES_OF_RUNS = between("run_after", "logical_date")
+_OF_RUNS = (*_DATES_OF_RUNS, pattern("run_id_pattern", "run id"))
+_MAPPED_FILTERS = (
+    *_DATES_OF_RUNS,
     *between("start_date", "end_date"),
-    pattern("dag_id_pattern", "DAG id"),
-    pattern("task_display_name_pattern", "task's display name"),
     Parameter("try_number", "Only with this number of tries.", COUNT, repeatable=True),
-    Parameter("task_id", "Only of this task."),
     Parameter("map_index", "Only with this map index.", MAP_INDEX.schema, repeatable=True),
     Parameter("pool", "Only of this pool.", repeatable=True),
     Parameter("queue", "Only of this queue.", repeatable=True),
     Parameter("operator", "Only of this operator.", repeatable=True),
+)
+_INSTANCE_FILTERS = (
+    *_MAPPED_FILTERS,
+    pattern("run_id_pattern", "run id"),
+    pattern("dag_id_pattern", "DAG id"),
+    pattern("task_display_name_pattern", "task's display name"),
+    Parameter("task_id", "Only of this task."),
 )
 
 AIRFLOW_ROUTES: tuple[Route, ...] = (
@@ -215,7 +220,16 @@ AIRFLOW_ROUTES: tuple[Route, ...] = (
             note=OPTIONAL_TEXT,
         ),
     ),
-    _change("DELETE", _RUN, Permission.RUN_DELETE, dag_runs.delete_run, "Delete a run that has ended", "runs", None),
+    _change(
+        "DELETE",
+        _RUN,
+        Permission.RUN_DELETE,
+        dag_runs.delete_run,
+        "Delete a run that has ended",
+        "runs",
+        None,
+        status=204,
+    ),
     _get(
         _RUN + "/wait",
         Permission.RUN_READ,
@@ -252,7 +266,7 @@ AIRFLOW_ROUTES: tuple[Route, ...] = (
         "task instances",
         *page(task_instances.SORT_KEYS),
         state(task_instances.STATES),
-        *_INSTANCE_FILTERS,
+        *_MAPPED_FILTERS,
     ),
     _get(
         _INSTANCE + "/xcomEntries",

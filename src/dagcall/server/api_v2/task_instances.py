@@ -40,18 +40,15 @@ STATES = (
     "no_status",
 )
 _OF_TASK = ("pool", "queue", "operator")
-_FILTERS = (
+_MAPPED_FILTERS = (
     *PAGING,
     *ranges("run_after", "logical_date", "start_date", "end_date"),
     *_OF_TASK,
     "state",
-    "task_id",
     "map_index",
     "try_number",
-    "task_display_name_pattern",
-    "dag_id_pattern",
-    "run_id_pattern",
 )
+_FILTERS = (*_MAPPED_FILTERS, "task_id", "task_display_name_pattern", "dag_id_pattern", "run_id_pattern")
 SORT_KEYS: dict[str, Callable[[Entry], Any]] = {
     "id": lambda entry: str(_id(*entry)),
     "state": lambda entry: entry[1].state.airflow,
@@ -78,7 +75,8 @@ async def list_instances(context: Context, request: Request, caller: Caller) -> 
 
 async def list_mapped(context: Context, request: Request, caller: Caller) -> Response:
     task_id = request.path_params["task_id"]
-    query = AirflowQuery(request, _FILTERS, context.coordinator.settings)
+    query = AirflowQuery(request, _MAPPED_FILTERS, context.coordinator.settings)
+    run_after, logical_date = query.time_range("run_after"), query.time_range("logical_date")
     view = await _view(context, request)
     task = view.plan.by_id.get(task_id)
     if task is None:
@@ -86,7 +84,8 @@ async def list_mapped(context: Context, request: Request, caller: Caller) -> Res
     if not task.needs_expansion:
         raise AirflowError(404, f"Task id {task_id} is not mapped")
     mapped = [(view, one) for one in view.machine.instances() if one.task.task_id == task_id and one.map_index >= 0]
-    return _page(context, query, mapped)
+    is_meant = run_after.holds(view.head.run_after) and logical_date.holds(view.head.logical_date)
+    return _page(context, query, mapped if is_meant else [])
 
 
 async def get_instance(context: Context, request: Request, caller: Caller) -> Response:
