@@ -18,10 +18,10 @@ from dagcall.model.states import TaskState
 def explain(target: TaskRun, scene: Scene, forecast: Forecast) -> Failure:
     """Why `target` fails: the earliest failure among those it can be blamed on, and the way from there."""
     blame = _Blame(target, scene, lambda task: task.ended.bad > 0 or forecast.is_doomed(task))
-    if blame.failed is None and blame.without_failure(blame.farthest) is None:
+    if blame.root is None:
         # Certain by cases only, in each of which it may be another task that is doomed.
         blame = _Blame(target, scene, lambda task: task.ended.bad > 0 or can(forecast.ends[task.task.task_id], BAD))
-    root = blame.failed or blame.farthest
+    root = blame.root or target
     worst = _worst(root)
     links: list[CauseLink] = []
     step: TaskRun | None = root
@@ -47,19 +47,20 @@ class _Blame:
         self._scene = scene
         self.towards: dict[str, TaskRun | None] = {target.task.task_id: None}
         """By task that was looked at: the next one on the way to the target."""
-        pending, suspects = [target], []
+        pending, failed, others = [target], [], []
         for task in pending:
             if task.ended.failed:
-                suspects.append(task)  # it ran: what is upstream of it is not to blame
+                failed.append(task)  # it ran: what is upstream of it is not to blame
                 continue
             if self.without_failure(task) is not None:
+                others.append(task)
                 continue
             upstream = (scene.tasks[task_id] for task_id in (*task.task.upstream, *task.node.setups))
             blamed = [up for up in upstream if up.task.task_id not in self.towards and is_to_blame(up)]
             self.towards.update((up.task.task_id, task) for up in blamed)
             pending.extend(blamed)
-        self.failed = min(suspects, key=lambda task: _worst(task).end_date or 0.0, default=None)
-        self.farthest = pending[-1]
+        self.root = min(failed, key=lambda task: _worst(task).end_date or 0.0, default=others[-1] if others else None)
+        """What failed first; else what cannot be expanded; None when there is neither."""
 
     def without_failure(self, task: TaskRun) -> ErrorInfo | None:
         """Why it fails though nothing upstream of it did: it cannot be expanded."""

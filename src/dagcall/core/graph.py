@@ -59,6 +59,8 @@ class Graph:
         sources = _mapped_over(plan)
         self.sources = tuple(task.task_id for task in tasks if task.task_id in sources and not task.needs_expansion)
         """The tasks whose value gives others their length; but for those that are mapped: theirs is never unknown."""
+        self.has_empty_source = any(plan.by_id[source].is_empty for source in self.sources)
+        """Some task is mapped over one that never returns anything: certain from the beginning to have no length."""
         self._deciding = _deciding(plan, sources)
         self.nodes: tuple[Node, ...] = tuple(self._node(plan, index, task) for index, task in enumerate(tasks))
         self.leaves: tuple[str, ...] = self._effective_leaves()

@@ -15,10 +15,13 @@ at the first event after which it is certain, but for
 
 - DAGs with too many ways to go on (`certainty.EFFORT`), where tasks hang on each other in a way that only going through
   them shows;
-- instances of tasks in mapped groups, which are looked at per task and not one by one;
+- instances of tasks in mapped groups, which are looked at per task and not one by one while they wait for each other;
+- a branch that has not ended: what it may decide of several tasks is looked at for each of them by itself;
+- what waits for its next try, or for a date, and was skipped by a branch meanwhile: the state comes when the time has;
 - orders: where upstreams fail and are skipped, the one that ends first decides, and which orders exclude each other is
   not looked at;
-- branches of the author's own classes, which may skip whatever is downstream of them as long as they have not ended.
+- branches of the author's own classes, and short-circuits above teardowns, which are taken to skip whatever is
+  downstream of them as long as they have not ended.
 
 `tests/integration/certainty` compares both with all that can happen to random DAGs.
 """
@@ -67,6 +70,7 @@ class Watch:
         self._watched = self._designated or self._leaves()
         for task in self._watched:
             task.watched = True
+        self._board.setback = self._graph.has_empty_source
         self._board.watched_open = sum(task.unfinished for task in self._watched)
 
     def decide(self) -> Outcome | None:
@@ -87,7 +91,9 @@ class Watch:
         return self._certain_failure()
 
     def _lacks_length(self) -> bool:
-        """Whether a task that others are mapped over has succeeded without a value that has a length."""
+        """Whether a task that others are mapped over has succeeded without a value that has a length, or will."""
+        if self._graph.has_empty_source:
+            return True
         for task_id in self._graph.sources:
             if self._board.tasks[task_id].ended.success:
                 item = self._scene.xcoms.get(task_id, UNMAPPED, RETURN_VALUE)

@@ -171,8 +171,10 @@ class Explorer:
             yield AttemptEnded(attempt, 1, kind, suspension=Suspension(method))
         elif self._case.plan.fail_fast and ti.suspended is not None:
             yield AttemptEnded(attempt, 1, EndKind.DEFERRED, suspension=Suspension(LAST))
-        yield AttemptEnded(attempt, 1, EndKind.SKIPPED)
-        yield AttemptEnded(attempt, 1, EndKind.FAILED, ErrorInfo("Boom", task.task_id))
+        pushed = XComItem(RETURN_VALUE, b"x", 1)
+        for xcoms in ((), (pushed,)) if task.needs_expansion and task.task_id in self._mapped_over else ((),):
+            yield AttemptEnded(attempt, 1, EndKind.SKIPPED, xcoms=xcoms)
+            yield AttemptEnded(attempt, 1, EndKind.FAILED, ErrorInfo("Boom", task.task_id), xcoms=xcoms)
         if ti.try_number <= task.retry.retries:
             yield AttemptEnded(attempt, 1, EndKind.RETRY, ErrorInfo("Boom", task.task_id))
         lengths: tuple[int | None, ...] = (1,)

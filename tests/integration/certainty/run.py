@@ -56,6 +56,7 @@ def look_at(seeds: range, most_states: int) -> Totals:
         totals.numbers.update(
             {"cases": 1, "states": found.states, "failed": found.told_failed, "success": found.told_success}
         )
+        totals.numbers.update({f"late, because {reason}": count for reason, count in found.excused.items()})
         totals.numbers.update({"early": len(found.early), "late": len(found.late), "wrong": len(found.wrong)})
         totals.numbers.update({"DAGs with a failure told before the end": found.told_failed > 0})
         totals.shapes.update(shapes_of(case))

@@ -57,6 +57,30 @@ def test_what_an_empty_task_returns_has_no_length(task: Task, run_of: Runs) -> N
     assert run.outcome.kind is OutcomeKind.FAILED
 
 
+def test_that_is_certain_from_the_beginning(task: Task, run_of: Runs) -> None:
+    run = run_of(
+        task("slow"),
+        task("empty", "slow", is_empty=True),
+        task("each", "empty", mapped_groups=("g", "h"), trigger_rule="all_done"),
+        mapped_groups=(
+            MappedGroup("g", Mapping((MapSource("literal", length=0),))),
+            MappedGroup("h", over("empty")),
+        ),
+    )
+    assert run.outcome.failure.failed_task == "each", "skipped or not, `empty` gives no length"
+
+
+def test_what_cannot_be_expanded_is_blamed_for_what_hangs_on_it(task: Task, run_of: Runs) -> None:
+    run = run_of(
+        task("a"),
+        task("each", "a", mapping=over("a"), trigger_rule="always"),
+        task("other", "a", "each"),
+        task("last", "each", "other", mapping=over("each")),
+    )
+    assert run.outcome.failure.error.type == "NotFullyPopulated"
+    assert chain(run) == ["each", "last"]
+
+
 def test_the_first_tasks_of_a_group_wait_as_others_do(task: Task, run_of: Runs) -> None:
     run = run_of(
         task("list"),
