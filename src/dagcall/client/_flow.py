@@ -12,6 +12,7 @@ The server is authoritative on outcomes; nothing here guesses one. Refuses nothi
 
 import json
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
@@ -140,8 +141,8 @@ def _until_decided(
             raise NotFinished(run.dag_id, run.run_id, waited=round(response.at - since, 3), state=known)
         asked, began = min(LONGEST_WAIT, left), response.at
         response = yield from _attach(run, asked, options.retry, until)
-        if response.status == 202 and response.at - began < asked / 2:
-            # A server that does not wait as long as asked must not be asked in a tight loop.
+        if response.status == 202 and response.at - began < min(asked, _granted(response)) / 2:
+            # A server that does not wait as long as it says must not be asked in a tight loop.
             yield Pause(max(0.0, min(_retry_after(response) or 1.0, until - response.at)))
     if response.status == 204:
         return None
@@ -216,6 +217,12 @@ def _document(response: Response) -> dict[str, object]:
     except ValueError:
         return {}
     return document if isinstance(document, dict) else {}
+
+
+def _granted(response: Response) -> float:
+    """How long the server says that it waits at most, at least a second: it may grant less than was asked."""
+    wait = re.search(r"\bwait=([0-9.]+)", response.headers.get("preference-applied", ""))
+    return math.inf if wait is None else max(1.0, float(wait[1]))
 
 
 def _retry_after(response: Response) -> float | None:

@@ -105,6 +105,14 @@ def test_a_server_that_does_not_wait_is_not_asked_in_a_tight_loop() -> None:
     assert driven.pauses == [2.0, 1.0]
 
 
+def test_a_server_that_grants_a_shorter_wait_is_asked_again_at_once() -> None:
+    granted = {"preference_applied": "wait=5"}
+    driven = called(
+        [accepted(5.0, **granted), accepted(10.0, **granted), accepted(10.5, **granted), answer(200, 1, 12.0)]
+    )
+    assert (driven.value, driven.pauses) == (1, [1.0])  # but for the one that did not wait
+
+
 def test_a_failure_is_raised_typed() -> None:
     failure = errors.RunFailed(dag_id="d", run_id="r1", task="t", error=errors.TaskError("E", "m"))
     driven = called([problem(failure, dagcall_outcome="failed")])
