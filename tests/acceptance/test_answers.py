@@ -1,6 +1,5 @@
 """When a call is answered, and what a call that cannot be run is told."""
 
-import json
 import time
 from typing import Any
 
@@ -109,32 +108,11 @@ def test_what_cannot_be_run_is_refused_and_leaves_no_run(shared: Server, case: s
     assert _entries(shared) == before
 
 
-def test_bad_params_are_named(shared: Server) -> None:
-    problem = shared.call("squares", n="one").json()
-    assert [one["field"] for one in problem["errors"]] == ["n"]
-    assert "integer" in problem["errors"][0]["reason"]
-
-
 def test_a_broken_file_is_explained(shared: Server) -> None:
     assert "no_such_module_anywhere" in shared.call("does_not_import").json()["detail"]
     assert "exit code 7" in shared.call("exits_at_import").json()["detail"]
     errors = shared.http.get("/api/v2/importErrors").json()["import_errors"]
     assert sorted(error["filename"] for error in errors) == ["bad/does_not_import.py", "bad/exits_at_import.py"]
-
-
-def test_a_refused_dag_says_why(shared: Server) -> None:
-    listed = {one["dag_id"]: one for one in shared.http.get("/call").json()["dags"]}
-    assert listed["squares"]["callable"]
-    assert not listed["is_refused"]["callable"]
-    (feature,) = listed["is_refused"]["features"]
-    assert (feature["task_id"], feature["feature"]) == ("t", "run_as_user")
-    assert feature["reason"]
-    assert "run_as_user" in json.dumps(shared.call("is_refused").json())
-
-
-def test_a_run_without_result_answers_its_state(shared: Server) -> None:
-    answer = shared.call("nothing")
-    assert (answer.status_code, answer.content) == (204, b"")
 
 
 def _entries(server: Server) -> int:
