@@ -262,6 +262,8 @@ class RunFailed(Problem, status=500):
         run = f"run {self.run_id!r} of DAG {self.dag_id!r}"
         why = f": {self.error}" if self.error else ""
         if self.task is None:
+            if self.error is not None and self.error.type == type(self).__name__:
+                why = f": {self.error.message}"  # the title says the rest
             return f"{self.title}{why} ({run})."
         tried = f" on try {self.try_number}" if self.try_number else ""
         return f"Task {task_label(self.task, self.map_index)!r} failed{tried}{why} ({run}); its log tells more."

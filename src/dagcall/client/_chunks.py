@@ -1,8 +1,8 @@
 """The partial results of a run, out of its events. No I/O.
 
-Guarantee: every value that a task emitted and the run keeps is handed out once and in order, until the outcome. Values of a try that
-failed are never left standing in silence: whoever got them is told (`on_rollback`), or the iteration ends with
-`RolledBack`. A run that fails ends it with the error that its result would raise.
+Guarantee: every value that a task emitted and the run keeps is handed out once and in order, until the outcome. Values
+of a try that failed are never left standing in silence: whoever got them is told (`on_rollback`), or the iteration ends
+with `RolledBack`. A run that fails ends it with the error that its result would raise.
 """
 
 from collections.abc import Callable

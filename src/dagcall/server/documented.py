@@ -140,6 +140,10 @@ _HEADERS: dict[str, tuple[str, JsonSchema]] = {
         "The state of the whole run, cleanup included.",
         {"type": "string", "enum": ["queued", "running", "success", "failed"]},
     ),
+    "Dagcall-Shared": (
+        "Only where another call began this run: why it answers this one.",
+        {"type": "string", "enum": ["key", "coalesced", "cache"]},
+    ),
     "Location": ("Path of the run: attach here.", _STRING),
     "Preference-Applied": ("Which preferences were followed, such as `wait=30`.", _STRING),
     "Server-Timing": ("Milliseconds, at least of `queue`, `run` and `total`.", _STRING),
@@ -209,7 +213,7 @@ def value_answer(value: JsonSchema) -> dict[str, Any]:
         schema,
         (JSON,),
         _RUN,
-        ("Dagcall-Run-State", "Link"),
+        ("Dagcall-Run-State", "Dagcall-Shared", "Link"),
     )
     answer["content"] |= STREAMS
     return answer
@@ -227,7 +231,9 @@ def _problems(status: int) -> dict[str, Any]:
     types = [kind().type for slug, kind in PROBLEM_TYPES.items() if kind.status == status and slug not in _NEVER_SENT]
     if status in _AUTHORS_CHOICE:
         types.append(PROBLEM_TYPES["rejected"]().type)
-    sometimes = [*_RUN, "Dagcall-Run-State"] if status in (404, 409, 410, 422, 500, 501, 503, 504) else []
+    sometimes = (
+        [*_RUN, "Dagcall-Run-State", "Dagcall-Shared"] if status in (404, 409, 410, 422, 500, 501, 503, 504) else []
+    )
     sometimes += [*_OF_BYTES, "Content-Range"] if status == 416 else []
     sometimes += {401: ["WWW-Authenticate"], 405: ["Allow"], 429: ["Retry-After"], 503: ["Retry-After"]}.get(status, [])
     schema = {"allOf": [schema_ref("Problem"), {"properties": {"type": {"enum": sorted(set(types))}}}]}
@@ -243,14 +249,14 @@ RESPONSES: dict[str, Any] = {
         None,
         (),
         _RUN,
-        ("Dagcall-Run-State",),
+        ("Dagcall-Run-State", "Dagcall-Shared"),
     ),
     "Running": described(
         "Not finished within the wait: where to go on",
         schema_ref("Accepted"),
         (JSON,),
         (*_RUN, "Retry-After"),
-        ("Dagcall-Run-State",),
+        ("Dagcall-Run-State", "Dagcall-Shared"),
     ),
     "Ended": described(
         "The run had ended already",
@@ -269,7 +275,7 @@ RESPONSES: dict[str, Any] = {
     "SameBytes": described("The value is the one that the client has", None, (), _OF_BYTES),
     "Events": {
         "description": "The run's events",
-        "headers": _headers((*_RUN, "Dagcall-Run-State")),
+        "headers": _headers(_RUN, ("Dagcall-Run-State", "Dagcall-Shared")),
         "content": STREAMS,
     },
     **{f"Problem{status}": _problems(status) for status in PROBLEM_STATUSES},
