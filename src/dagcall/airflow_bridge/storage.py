@@ -2,8 +2,8 @@
 
 Any store that Airflow's `ObjectStoragePath` knows; by default files below AIRFLOW_HOME. Guarantees: every object has a
 name of its own and is never written again; it is whole when its URI is told to anybody, and on the disk where its run
-survives a power cut; nothing is read into memory
-that could be written, or checked, piece by piece. What cannot be stored fails the task with the reason.
+survives a power cut; nothing is read into memory that could be written, or checked, piece by piece. What cannot be stored
+fails the task with the reason.
 """
 
 import functools

@@ -44,6 +44,8 @@ async def value(context: Context, request: Request, caller: Caller) -> Response:
             opened = await context.coordinator.stored.open(found)
     except Problem as problem:
         problem.dag_id, problem.run_id = view.key
+        if problem.status >= 500:
+            raise  # the server's own: without the headers that speak of the run's outcome
         return problem_response(problem, run_headers(view, "wait=0", with_state=True))
     return _answer(request, view, found, opened)
 
