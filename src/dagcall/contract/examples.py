@@ -17,6 +17,8 @@ _PLACEHOLDER = "..."
 _MOST = 200
 """Values that are tried for one param."""
 _DEPTH = 6
+_LONGEST = 10_000
+"""Characters of a text that is made up."""
 _FORMATS = {
     "date-time": "2026-01-31T12:00:00Z",
     "date": "2026-01-31",
@@ -50,8 +52,8 @@ def example(schema: JsonSchema) -> tuple[Any] | None:
         for value in itertools.islice(_candidates(schema, schema, _DEPTH), _MOST):
             if fits(value, schema):
                 return (value,)
-    except (TypeError, ValueError, AttributeError):
-        pass  # not a JSON Schema, such as `minimum: "1"`: nothing fits it
+    except Exception:
+        pass  # the author's schema is none, such as `minimum: "1"` or `multipleOf: 0`: nothing fits it
     return None
 
 
@@ -112,7 +114,7 @@ def _texts(schema: JsonSchema) -> Iterator[str]:
     if (text := _FORMATS.get(schema.get("format", ""))) is not None:
         yield text
     least, most = int(schema.get("minLength", 0)), int(schema.get("maxLength", 1 << 20))
-    yield _PLACEHOLDER[:most].ljust(least, ".")
+    yield _PLACEHOLDER[:most].ljust(min(least, _LONGEST), ".")
     if "pattern" in schema:  # codes of letters and digits are what patterns are mostly for
         for length in range(1, 13):
             yield from ("A" * length, "1" * length, "a" * length, "A-" + "1" * length)

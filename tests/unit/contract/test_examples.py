@@ -83,6 +83,8 @@ def test_the_authors_values_go_first_if_they_fit(schema: Schema, value: object) 
         {"type": "string", "pattern": "("},
         {"$ref": "#/$defs/nowhere"},
         {"type": 7},
+        {"type": "number", "multipleOf": 0, "minimum": 2},
+        {"type": "string", "minLength": 10**12},
         {"anyOf": 7},
     ],
 )
