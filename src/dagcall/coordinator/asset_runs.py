@@ -18,6 +18,7 @@ import msgspec
 
 from dagcall.coordinator.api import CallRequest
 from dagcall.coordinator.assets import Assets
+from dagcall.crashpoints import reached
 from dagcall.errors import DagcallError, JournalError, Unavailable
 from dagcall.journal.assets import AssetEventQuery
 from dagcall.journal.base import TimeRange
@@ -72,6 +73,7 @@ class AssetRuns:
     async def _start(self, dag_id: str) -> None:
         taken = self._assets.book.take(dag_id)
         try:
+            reached("assets.due")
             await self._call(await self._request(dag_id, taken))
             self._wake.set()  # for what was queued meanwhile
         except DagcallError as error:

@@ -20,6 +20,7 @@ import msgspec
 
 from dagcall.coordinator.clock import Clock
 from dagcall.coordinator.run import Run
+from dagcall.crashpoints import reached
 from dagcall.model.commands import Await
 from dagcall.model.events import EndKind, Resumed, ResumeHow
 from dagcall.workers.base import Code
@@ -46,6 +47,7 @@ class Awaited:
         """What was waited for has happened. `more`: further fields of `Resumed`. Only the first call counts."""
         if self._end():
             command = self.command
+            reached("await.resumed")
             self.feed(Resumed(command.task_id, command.map_index, command.attempt, how, payload, **more))
 
     def fail(self, error: str) -> None:

@@ -48,6 +48,7 @@ from dagcall.coordinator.watcher import watch
 from dagcall.coordinator.xcom_questions import XComQuestions
 from dagcall.core.machine import RunMachine
 from dagcall.core.slots import Need, Slots
+from dagcall.crashpoints import reached
 from dagcall.errors import DagcallError, JournalError, RunExists, RunNotFound, ShuttingDown
 from dagcall.journal.base import HeadQuery, Journal
 from dagcall.model.commands import Await, StartAttempt
@@ -148,6 +149,7 @@ class Coordinator:
     async def start(self) -> None:
         """Open the journal, start Airflow's processes. DAG files are parsed by `load`."""
         epoch = await self._journal.open()
+        reached("server.opened")
         await self.assets.load()
         self.settings = dict(await self._workers.start(self._answer_parsing))
         self.options = Options.read(self.settings.get("options", {}))
@@ -210,8 +212,10 @@ class Coordinator:
             await asyncio.sleep(0)  # watching begins before the first look: no change is missed in between
         await self.catalog.refresh()
         if self._settings.resume:
+            reached("recovery.begins")
             await self._resume()
             self._resumed.set()
+            reached("recovery.done")
             await self._notices.resume()
         self._tasks.append(asyncio.create_task(self._asset_runs.serve(), name="dagcall-asset-runs"))
         if (keep := self.options.keep_runs) is not None:
@@ -294,6 +298,7 @@ class Coordinator:
             if accepted.done():  # refused
                 self._drivers.pop(run.key, None)
             raise
+        reached("run.accepted")
         return run
 
     async def run(self, key: RunKey) -> Run:
@@ -327,6 +332,7 @@ class Coordinator:
         run = await self.run(key)
         driver = self._drivers.get(key)
         if driver is not None:
+            reached("cancel.asked")
             driver.feed(CancelRequested(by, reason))
         return run
 
@@ -400,6 +406,7 @@ class Coordinator:
                     log.error("run %s cannot be gone on with: %s", head.key, error)
                     self._retaking.begin(head.key, error)
         for driver in resumed:
+            reached("recovery.resumes")
             driver.resume(fail=self._survival.on_restart_of(driver.run.plan) == "fail")
 
     async def _take_up(self, head: RunHead) -> Driver:
@@ -419,6 +426,7 @@ class Coordinator:
         self._codes.use(code)
         for awaited in run.machine.pending_awaits():  # before anybody enters
             self._limits.suspend(run.plan, run.key, awaited, awaited.kind)
+        reached("recovery.rebuilt")
         return driver
 
     def _recorded(self, run: Run, error: BaseException | None) -> None:

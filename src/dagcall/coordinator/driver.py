@@ -29,6 +29,7 @@ from dagcall.coordinator.run import Run
 from dagcall.coordinator.shipping import Shipper
 from dagcall.coordinator.starting import start_frame
 from dagcall.core import aftermath
+from dagcall.crashpoints import reached
 from dagcall.errors import DagcallError, Unavailable
 from dagcall.journal.base import Journal
 from dagcall.model.assets import AssetChanges, merged
@@ -144,6 +145,7 @@ class Driver:
         self._events.append(event)
         appended = self._process()
         assert appended is not None
+        reached("run.appended")
         return appended
 
     def feed(self, event: Event) -> None:
@@ -207,11 +209,13 @@ class Driver:
 
     def attempt_leased(self, attempt: Attempt) -> None:
         assert attempt.lease is not None
+        reached("attempt.leased")
         self.feed(AttemptStarted(attempt.command.attempt, self.epoch, self._around.hostname, attempt.lease.pid))
 
     def attempt_ended(self, attempt: Attempt, event: AttemptEnded) -> None:
         if self._attempts.get(attempt.command.attempt) is not attempt:
             return  # it was given up before: nobody waits for its end
+        reached("attempt.ended")
         self._forget(attempt.command.attempt)
         if event.kind is EndKind.LOST or (event.kind is EndKind.RETRY and self.run.machine.accepted.deadline):
             self._lost[event.attempt] = TaskKey(attempt.command.task_id, attempt.command.map_index)
@@ -256,6 +260,7 @@ class Driver:
             if attempt.lease is not None:
                 attempt.lease.reply(frame.number, value, error)
 
+        reached("attempt.asked")
         deliver(self._around.answer_question(self.run, frame), reply)
 
     def _process(self) -> "asyncio.Future[None] | None":
@@ -349,11 +354,14 @@ class Driver:
                     if awaited is not None:
                         awaited.stop(killed=True)
                 case Answer():
+                    reached("run.answering")
                     self.run.answer(act.outcome, self._around.clock.now())
                     self._around.on_answered(self.run)
+                    reached("run.answered")
                 case Notice():
                     self._around.notify(self.run, self.code, act)
                 case EndRun():
+                    reached("run.ended")
                     self._end()
                 case _:
                     raise AssertionError(f"not an act: {act}")
@@ -417,7 +425,9 @@ class Driver:
         task = attempt.task
         log_path = self._around.log_path(run, command)
         xcoms = self._shipper.xcoms_for(task, command.map_index)
+        reached("attempt.starting")
         attempt.lease.start(start_frame(run, command, self.epoch, log_path, xcoms), task.execution_timeout)
+        reached("attempt.started")
 
     def _await(self, command: Await) -> None:
         """Its suspension is durable: wait for what it waits for."""
@@ -432,6 +442,7 @@ class Driver:
 
         awaited = Awaited(self.run, self.code, command, self._around.log_path(self.run, command), resumed)
         self._awaited[command.attempt] = awaited
+        reached("await.starting")
         self._around.awaits.start(awaited)
 
     def _drop(self, attempt: Attempt, reason: str) -> None:
@@ -446,6 +457,7 @@ class Driver:
 
         def fire() -> None:
             self._timers.discard(timer)
+            reached("retry.due")
             self.feed(command.event)
 
         timer = loop.call_later(delay, fire)

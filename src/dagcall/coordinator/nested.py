@@ -26,6 +26,7 @@ from dagcall.coordinator.api import CallRequest, CatalogView
 from dagcall.coordinator.clock import Clock
 from dagcall.coordinator.run import Run
 from dagcall.coordinator.run_questions import Find, Refused
+from dagcall.crashpoints import reached
 from dagcall.errors import (
     BadRequest,
     DagBroken,
@@ -94,6 +95,7 @@ class NestedRuns:
                 message = f"Dag with dag_id '{dag_id}' does not allow operator-triggered runs"
                 raise Refused(400, "denied_run_type", message)
             await self._call(request)
+            reached("nested.started")
         except RunExists as error:
             return await self._exists(RunKey(dag_id, run_id), reset, error)
         except DagNotFound:

@@ -20,6 +20,7 @@ import msgspec
 from dagcall.coordinator.clock import Clock
 from dagcall.coordinator.run import Run
 from dagcall.coordinator.starting import start_frame
+from dagcall.crashpoints import reached
 from dagcall.errors import DagcallError, JournalAway
 from dagcall.journal.base import Journal
 from dagcall.journal.store import Put, Remove
@@ -133,6 +134,7 @@ class Notices:
         except BaseException:
             self._users.unuse(code)
             raise
+        reached("notice.kept")
         await self._tell(key, run, code, notice)
 
     async def _keep(self, change: Put) -> None:
@@ -162,7 +164,9 @@ class Notices:
         if error is not None:
             data["error"] = {"type": error[0], "message": error[1]}
             log.warning("run %s: %s failed: %s: %s", run.key, ", ".join(data["calls"]), *error)
+        reached("notice.told")
         await self._record(run, data)
+        reached("notice.recorded")
         await self._journal.store.write(Remove(KIND, key))
 
     async def _record(self, run: Run, data: dict[str, Any]) -> None:

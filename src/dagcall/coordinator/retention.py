@@ -12,6 +12,7 @@ from collections.abc import Callable, MutableMapping
 from dagcall.coordinator.inputs import forgetting
 from dagcall.coordinator.run import Run
 from dagcall.coordinator.stored_values import StoredValues
+from dagcall.crashpoints import reached
 from dagcall.errors import DagcallError
 from dagcall.journal.base import HeadQuery, Journal, TimeRange
 from dagcall.model.ids import RunKey
@@ -61,4 +62,6 @@ async def forget(journal: Journal, stored: StoredValues, *runs: RunKey) -> None:
     await stored.forget(runs)  # before what names them: nobody would find them afterwards
     for run in runs:
         await journal.store.write(forgetting(run))
+        reached("retention.deleting")
         await journal.delete(run)
+        reached("retention.deleted")

@@ -25,6 +25,7 @@ from typing import Any
 from dagcall.coordinator.acceptance import decided
 from dagcall.coordinator.api import CallRequest, Shared
 from dagcall.coordinator.run import Run
+from dagcall.crashpoints import reached
 from dagcall.errors import DagcallError, IdempotencyMismatch, RunNotFound
 from dagcall.journal.base import HeadQuery, Journal
 from dagcall.model.ids import RunKey
@@ -57,6 +58,7 @@ class Sharing:
             nonlocal shared
             run = await self._of_key(request)
             if run is None:
+                reached("key.looked_up")
                 run, shared = await begin(), None
             return run
 

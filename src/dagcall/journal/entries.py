@@ -3,6 +3,7 @@
 import asyncio
 from typing import NamedTuple
 
+from dagcall.crashpoints import reached
 from dagcall.errors import DagcallError
 from dagcall.journal.store import Change
 from dagcall.model.assets import AssetChanges
@@ -49,3 +50,4 @@ def settle(outcomes: list[Outcome]) -> None:
             future.set_result(done)  # type: ignore[arg-type] # None for a batch's waiter
         else:
             future.set_exception(error)
+    reached("journal.told")

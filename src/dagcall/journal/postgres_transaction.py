@@ -10,6 +10,7 @@ from contextlib import suppress
 from itertools import groupby
 from typing import Any, Final
 
+from dagcall.crashpoints import reached
 from dagcall.errors import DagcallError
 from dagcall.journal import asset_items, postgres_assets, postgres_store
 from dagcall.journal.continuity import begins
@@ -59,7 +60,9 @@ class Transaction:
         connection = self._link.connection
         if all(_is_plain(entry) for entry in self.entries):
             self._alone = self._group(self.entries)
+            reached("journal.writing")
             self._numbers = await self._send_group(connection, self._alone)
+            reached("journal.committed")
             return
         await connection.execute("BEGIN")
         mark = (self._link.epoch, self._link.number, self.number, self._level)
@@ -70,7 +73,9 @@ class Transaction:
                 self._outcomes += await self._write_batches(connection, list(entries))
             else:
                 self._outcomes += [await self._write(connection, entry) for entry in entries]
+        reached("journal.writing")
         await connection.execute("COMMIT")
+        reached("journal.committed")
 
     @property
     def is_written(self) -> bool:
@@ -158,6 +163,7 @@ class Transaction:
                     (outcome,) = await self._write_batches(connection, [entry])
                     if outcome.error is None:
                         await postgres_assets.apply(connection, work.assets, items)
+                        reached("assets.written")
                     return outcome
                 case DagPlan():
                     await connection.execute(_INSERT_PLAN, work.dag_id, work.version, encode_plan(work))
@@ -167,7 +173,9 @@ class Transaction:
                 case AssetChanges():
                     await postgres_assets.apply(connection, work, asset_items.changes_of(work))
                 case _:
-                    return Outcome(entry, await postgres_store.apply(connection, work))
+                    done = await postgres_store.apply(connection, work)
+                    reached("store.written")
+                    return Outcome(entry, done)
         except DagcallError as refused:
             return Outcome(entry, error=refused)
         return Outcome(entry)

@@ -24,6 +24,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Final
 
+from dagcall.crashpoints import reached
 from dagcall.errors import DagcallError, JournalError, JournalFenced, RunExists
 from dagcall.journal import asset_items
 from dagcall.journal.base import Trouble
@@ -136,7 +137,9 @@ class SqliteWriter:
                 outcomes = [self._write(entry) for entry in group]
                 if not group:
                     cursor.execute(_PROBE)
+                reached("journal.writing")
                 cursor.execute("COMMIT")
+                reached("journal.committed")
                 self.trouble = None
                 return outcomes
             finally:
@@ -184,7 +187,9 @@ class SqliteWriter:
                 self._log_pages += sum(
                     3 + len(change.value) // 4096 if isinstance(change, Put) else 3 for change in work
                 )
-                return Outcome(entry, apply(self._cursor, work))
+                done = apply(self._cursor, work)
+                reached("store.written")
+                return Outcome(entry, done)
         except DagcallError as refused:
             return Outcome(entry, error=refused)
         return Outcome(entry)
@@ -221,6 +226,7 @@ class SqliteWriter:
 
     def _write_assets(self, changes: AssetChanges, items: tuple[Change, ...]) -> None:
         apply_assets(self._cursor, changes, items)
+        reached("assets.written")
         rows = (items, changes.queued, changes.dequeued, changes.consumed)
         self._log_pages += 4 * sum(map(len, rows)) + sum(6 + len(event.extra) // 4096 for event in changes.events)
 

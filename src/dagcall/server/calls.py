@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dagcall.coordinator.api import CallRequest, RunView
+from dagcall.crashpoints import reached
 from dagcall.errors import BadRequest, Problem, ShuttingDown
 from dagcall.model.ids import RunKey
 from dagcall.model.survival import DURABILITIES
@@ -80,8 +81,10 @@ async def call(context: Context, request: Request, caller: Caller) -> Response:
             position = replace(position, last_id=0)  # the run that the reader has seen is not kept any more
         return _stream(context, view, media_type, position, run_headers(view, wait.applied, shared=shared))
     if wait.at_once:
+        reached("call.accepting")
         return accepted(view, run_headers(view, wait.applied, time.perf_counter() - began, shared=shared))
     problem = await _wait_for(context, view, wait, request)
+    reached("call.answering")
     answered = run_headers(view, wait.applied, time.perf_counter() - began, shared=shared)
     return answer(view, answered) if problem is None else problem_response(problem, answered)
 

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from dagcall.coordinator.api import RunView
+from dagcall.crashpoints import reached
 from dagcall.model.records import JournalRecord
 from dagcall.model.states import OutcomeKind, RunState
 from dagcall.server.accept import SSE
@@ -97,6 +98,7 @@ class EventStream(Response):
                 records = view.records[sent : sent + AT_ONCE]
                 if records:
                     events, is_last = self._together(records)
+                    reached("events.sending")
                     await send({"type": "http.response.body", "body": b"".join(events), "more_body": True})
                     if is_last:
                         return

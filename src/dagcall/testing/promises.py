@@ -11,7 +11,8 @@ sentences; none means that every promise held:
 - *P6* an outcome that was told is the one that the journal has, its value included, and is the only one.
 - *P9* a run's events have the ids 1, 2, 3, ...; what a reader saw is what is recorded.
 
-"Worker lost" is a failure that only a kill explains: where none happened (`kills=False`) it is a violation too.
+"Worker lost" is a failure that only a kill explains: where the times of kills are given, one that has none in its run
+is a violation too.
 """
 
 from collections import Counter, defaultdict
@@ -23,6 +24,8 @@ import msgspec
 
 FINAL = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 _SUSPENDING = frozenset({"deferred", "rescheduled", "awaiting_input"})
+_AROUND = 2.0
+"""Seconds: a process that is killed is seen to be gone a little later."""
 _BY_KILLS = frozenset({"WorkerLost", "CodeLost", "TriggererLost"})
 
 RunName = tuple[str, str]
@@ -36,6 +39,7 @@ class Entry:
     """A record: its public part, and the event that it carries, if any: its stored name and fields."""
 
     id: int
+    time: float
     kind: str
     data: dict[str, Any]
     event: str = ""
@@ -107,9 +111,9 @@ def violations(
     effects: Iterable[Effect],
     seen: Iterable[Seen] = (),
     *,
-    kills: bool = True,
+    kills: Collection[float] | None = None,
 ) -> list[str]:
-    """Sentences; empty: every promise was kept. `kills`: some process was killed while the runs ran."""
+    """Sentences; empty: every promise was kept. `kills`: when some process was killed; None: at any time."""
     by_name = {run.name: run for run in runs}
     found: list[str] = []
     for run in runs:
@@ -124,7 +128,7 @@ def violations(
 # What a run's records must be
 
 
-def _of_run(run: StoredRun, *, kills: bool) -> Iterator[str]:
+def _of_run(run: StoredRun, *, kills: Collection[float] | None) -> Iterator[str]:
     ids = [entry.id for entry in run.entries]
     if ids != list(range(1, len(ids) + 1)):
         yield f"P9: its events have the ids {ids}"
@@ -153,7 +157,7 @@ def _of_attempts(run: StoredRun) -> Iterator[str]:
             yield f"P2: attempt {attempt} has an end of another epoch, or before its start"
 
 
-def _of_instances(run: StoredRun, *, kills: bool) -> Iterator[str]:
+def _of_instances(run: StoredRun, *, kills: Collection[float] | None) -> Iterator[str]:
     states: dict[Instance, str] = {}
     tries: dict[Instance, int] = {}
     ends: dict[int, str] = {}
@@ -168,8 +172,10 @@ def _of_instances(run: StoredRun, *, kills: bool) -> Iterator[str]:
         instance, state, number = _instance(entry), entry.data["state"], entry.data["try_number"]
         states[instance] = state
         error = entry.data.get("error") or {}
-        if not kills and error.get("type") in _BY_KILLS:
-            yield f"P3: {_words(instance)} is lost ({error['message']}), and nothing was killed"
+        if kills is not None and error.get("type") in _BY_KILLS:
+            began = run.entries[0].time
+            if not any(began - _AROUND <= kill <= entry.time + _AROUND for kill in kills):
+                yield f"P3: {_words(instance)} is lost ({error['message']}), and nothing was killed"
         if entry.event == "attempt_ended" and entry.fields["attempt"] not in started and state != "skipped":
             attempts[instance] = entry.fields["attempt"], number  # nobody could take it: that is a used try
         if state == "deferred" and entry.event not in ("attempt_ended", "attempt_started"):
@@ -285,12 +291,12 @@ def _words(instance: Instance) -> str:
     return f"task {task_id}" if map_index < 0 else f"task {task_id}[{map_index}]"
 
 
-def entries_of_rows(rows: Iterable[tuple[int, str, str, bytes | None]]) -> list[Entry]:
-    """From the stored form: id, kind, data (JSON), event (MessagePack `[version, name, fields]`)."""
+def entries_of_rows(rows: Iterable[Sequence[Any]]) -> list[Entry]:
+    """From the stored form: id, time, kind, data (JSON), event (MessagePack `[version, name, fields]`, or None)."""
     entries = []
-    for id, kind, data, event in rows:
+    for id, time, kind, data, event in rows:
         _, name, fields = (0, "", {}) if event is None else msgspec.msgpack.decode(event)
-        entries.append(Entry(id, kind, msgspec.json.decode(data), name, fields))
+        entries.append(Entry(id, time, kind, msgspec.json.decode(data), name, fields))
     return entries
 
 

@@ -9,6 +9,7 @@ from starlette.requests import ClientDisconnect
 from dagcall.coordinator.api import CallRequest
 from dagcall.coordinator.run import Run
 from dagcall.errors import DagcallError, IdempotencyMismatch, RunExists, RunNotFound
+from dagcall.model.commands import Outcome
 from dagcall.model.ids import RunKey
 from dagcall.server.attendance import Attendance
 from dagcall.server.waiting import outcome_within
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 PAUSE = 0.5
 """Seconds before a caller comes back."""
+LATEST = 20.0
+"""Seconds after which who waits must have been told: what is slow takes a few."""
 
 
 @dataclass
@@ -56,7 +59,7 @@ class Caller:
             if self._habits.cancels is not None:
                 self._world.later(self._habits.cancels, self.cancel)
         self._gone = life.loop.create_future()
-        life.spawn(self._serve(life))
+        life.spawn(self._serve(life, self._gone))
 
     def come_back(self) -> None:
         self._gone = None
@@ -87,39 +90,55 @@ class Caller:
         except DagcallError:
             return
 
-    async def _receive(self) -> dict[str, Any]:
-        assert self._gone is not None
-        await asyncio.shield(self._gone)
-        return {"type": "http.disconnect"}
+    async def _serve(self, life: "Life", gone: "asyncio.Future[None]") -> None:
+        """What the HTTP server does for this connection, which breaks with `gone`."""
 
-    async def _serve(self, life: "Life") -> None:
-        """What the HTTP server does for this connection."""
+        async def receive() -> dict[str, Any]:
+            await asyncio.shield(gone)
+            return {"type": "http.disconnect"}
+
         try:
-            view = await (life.coordinator.run(self.run) if self.run else self._call(life))
+            view = await (life.coordinator.run(self.run) if self.run else self._call(life, gone))
+            since = self._world.now
             async with life.attendance.wait(view):  # type: ignore[arg-type]
-                outcome = await outcome_within(view, self._habits.patience, self._receive, watch_at_once=True)
+                outcome = await outcome_within(view, self._habits.patience, receive, watch_at_once=True)
         except ClientDisconnect:
             return
-        except RunNotFound:
+        except BaseException as error:
+            if self._gone is gone:
+                self._refused(error)
+        else:
+            if self._gone is gone:
+                self._waited(view, outcome, since)
+
+    def _refused(self, error: BaseException) -> None:
+        if self.is_done or not isinstance(error, DagcallError):
+            return
+        if isinstance(error, RunNotFound):
             self.is_done = True
             self._world.report(f"P1: run {self.run}, which was told, is not known")
-        except (RunExists, IdempotencyMismatch) as refused:
+        elif isinstance(error, RunExists | IdempotencyMismatch):
             self.is_done = True
-            self._world.refused.append(refused)
-        except DagcallError:
-            if not self.is_done:
-                self.come_back()
+            self._world.refused.append(error)
         else:
-            if not self.is_done and outcome is None:
-                self.come_back()
-            elif not self.is_done and outcome is not None:
-                self.is_done = True
-                self._tell(view, outcome.kind.value, _value(view))
+            self.come_back()
 
-    async def _call(self, life: "Life") -> Run:
+    def _waited(self, view: Run, outcome: Outcome | None, since: float) -> None:
+        if self.is_done:
+            return
+        if outcome is None:
+            self.come_back()
+            return
+        self.is_done = True
+        self._tell(view, outcome.kind.value, _value(view))
+        late = self._world.now - max(since, self._world.outcomes[view.key])
+        if late > LATEST:
+            self._world.report(f"P10: a caller who waited was told of run {view.key} {late:.0f} s after its outcome")
+
+    async def _call(self, life: "Life", gone: "asyncio.Future[None]") -> Run:
         view = await life.coordinator.call(self.request)
         life.attendance.called(view, self.request.on_disconnect)  # type: ignore[arg-type]
-        if not self.is_done:
+        if self._gone is gone and not self.is_done:
             self.run = view.key
             self._tell(view, "accepted", None)
             if self._habits.reads:
@@ -147,6 +166,7 @@ class Reader:
         self._world = world
         self._key = key
         self._events: list[tuple[int, str]] = []
+        self._connections = 0
         self._is_connected = False
         self.connect()
 
@@ -162,16 +182,17 @@ class Reader:
             self._world.later(PAUSE, self.connect)
             return
         self._is_connected = True
-        life.spawn(self._read(life))
+        self._connections += 1
+        life.spawn(self._read(life, self._connections))
 
     def server_is_gone(self) -> None:
         self._is_connected = False
         self._world.later(PAUSE, self.connect)
 
-    async def _read(self, life: "Life") -> None:
+    async def _read(self, life: "Life", connection: int) -> None:
         try:
             view = await life.coordinator.run(self._key)
-            while True:
+            while self._is_connected and connection == self._connections:
                 changed = view.changed()  # before reading, as a stream does
                 records = view.records[len(self._events) :]
                 self._events += [(record.id, record.kind) for record in records]
@@ -180,10 +201,11 @@ class Reader:
                     return
                 if view.was_given_up and not records:
                     break
-                await asyncio.wait((changed,), timeout=5.0)
+                await changed
         except DagcallError:
             pass
-        self.server_is_gone()
+        if self._is_connected and connection == self._connections:
+            self.server_is_gone()
 
 
 __all__ = ["Attendance", "Caller", "Habits", "Reader"]

@@ -24,13 +24,9 @@ def played(seed: int, faults: Faults | None = None) -> World:
 
 
 def play(world: World) -> World:
-    def fleet() -> Any:
-        assert world.life is not None, "nobody is there who could send a signal"
-        return world.life.fleet
-
-    with signals_of(fleet):
+    with signals_of(lambda pid: world.fleet_of(pid)):
         world.play()
-        for life in (*world.graves, *([world.life] if world.life else [])):
+        for life in (*world.graves, *world.replaced, *([world.life] if world.life else [])):
             life.end()
     return world
 
@@ -47,7 +43,7 @@ def judge(world: World) -> list[str]:
 
 def _stored(world: World, run: MemoryRun) -> promises.StoredRun:
     head = run.head
-    rows = ((id, kind, data, event) for id, (_, kind, data, event) in enumerate(run.rows, 1))
+    rows = ((id, *row) for id, row in enumerate(run.rows, 1))
     return promises.StoredRun(
         head.key.dag_id,
         head.key.run_id,

@@ -157,14 +157,15 @@ class SimulatedConnection:
             process.fleet.call_soon(self.on_lost)
 
     def deliver(self, frame: Frame) -> None:
-        for _ in range(self._process.fleet.play.repeats(frame)):
-            if not self.is_lost and self._process.fleet.is_there:
-                self.on_frame(frame)
+        fleet = self._process.fleet
+        for _ in range(fleet.play.repeats(frame)):
+            if not self.is_lost:
+                fleet.tell(lambda: self.on_frame(frame))
 
     def lose(self) -> None:
-        if not self.is_lost and self._process.fleet.is_there:
+        if not self.is_lost:
             self.is_lost = True
-            self.on_lost()
+            self._process.fleet.tell(self.on_lost)
 
 
 @dataclass
@@ -177,8 +178,12 @@ class _Gone:
 class SimulatedFleet:
     """The processes of one server; with `is_there` false the server was killed, and nobody hears them."""
 
-    def __init__(self, play: Play, loop: Any, numbers: "itertools.count[int]") -> None:
+    def __init__(
+        self, play: Play, loop: Any, numbers: "itertools.count[int]", asleep: Callable[[], float] = lambda: 0.0
+    ) -> None:
+        """`asleep`: for how many more seconds the server is stopped."""
         self.play = play
+        self.asleep = asleep
         self.loop = loop
         self.is_there = True
         self.answer: Callable[[Ask], Awaitable[object]]
@@ -223,7 +228,7 @@ class SimulatedFleet:
     def lose_zygote(self, zygote: FileZygote) -> None:
         """It was killed."""
         if self.zygotes.pop(zygote.ident, None) is not None:
-            zygote.on_lost()
+            self.tell(zygote.on_lost)
 
     def fork_worker(self, zygote: FileZygote) -> "tuple[int, asyncio.Future[Any]]":
         return self._fork(zygote, "worker")
@@ -261,8 +266,18 @@ class SimulatedFleet:
 
     def tell_exit(self, number: int, status: int) -> None:
         watcher = self._exit_watchers.get(number)
-        if watcher is not None and self.is_there:
-            watcher(status)
+        if watcher is not None:
+            self.tell(lambda: watcher(status))
+
+    def tell(self, news: Callable[[], None]) -> None:
+        """The server, if it is there; while it sleeps, once it is awake."""
+        if not self.is_there:
+            return
+        if (asleep := self.asleep()) > 0:
+            self.play.later(asleep, lambda: self.tell(news))
+            return
+        with self.loop.running():
+            news()
 
     def loop_readable(self, number: int) -> None:
         if self.is_there:
@@ -293,14 +308,14 @@ class SimulatedFleet:
 
 
 @contextmanager
-def signals_of(fleet: Callable[[], SimulatedFleet]) -> Any:
-    """What the workers' handles ask of the operating system is asked of the fleet that is there now."""
-    system = SimpleNamespace(pidfd_open=lambda pid: fleet().pidfd_open(pid), close=lambda fd: None)
+def signals_of(fleet_of: Callable[[int], SimulatedFleet]) -> Any:
+    """What the workers' handles ask of the operating system about a process is asked of its fleet."""
+    system = SimpleNamespace(pidfd_open=lambda pid: fleet_of(pid).pidfd_open(pid), close=lambda fd: None)
     with (
         patch.object(worker, "os", system),
-        patch.object(processes, "kill", lambda pid, signum=SIGKILL: fleet().kill(pid, signum)),
-        patch.object(processes, "kill_family", lambda pid: fleet().kill(pid)),
-        patch.object(processes, "has_title", lambda pid, title: pid in fleet().processes),
+        patch.object(processes, "kill", lambda pid, signum=SIGKILL: fleet_of(pid).kill(pid, signum)),
+        patch.object(processes, "kill_family", lambda pid: fleet_of(pid).kill(pid)),
+        patch.object(processes, "has_title", lambda pid, title: pid in fleet_of(pid).processes),
         patch.object(processes, "is_on_cpu", lambda pid: False),
     ):
         yield

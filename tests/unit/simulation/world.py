@@ -19,6 +19,7 @@ from dagcall.coordinator.api import CallRequest
 from dagcall.coordinator.coordinator import Coordinator, CoordinatorSettings
 from dagcall.errors import DagcallError
 from dagcall.journal.memory import MemoryStorage
+from dagcall.model.ids import RunKey
 from dagcall.model.plan import DagPlan
 from dagcall.model.records import Batch
 from dagcall.server.attendance import Attendance
@@ -48,6 +49,8 @@ class Faults:
     until: float = 0.0
     rates: Rates = field(default_factory=Rates)
     crashes: int = 0
+    pauses: int = 0
+    """Servers that are stopped (SIGSTOP), replaced by another one, and wake up again."""
     clock_jumps: int = 0
     dead_zygotes: int = 0
     lost_commits: float = 0.0
@@ -62,8 +65,9 @@ class Life:
     def __init__(self, world: "World") -> None:
         self._world = world
         self.loop = VirtualLoop(lambda: world.now, self._report)
-        self.fleet = SimulatedFleet(world, self.loop, world.numbers)
+        self.fleet = SimulatedFleet(world, self.loop, world.numbers, lambda: self.sleeps_until - world.now)
         self.is_up = False
+        self.sleeps_until = 0.0
         with self.loop.running():
             pool = WorkerPool(self.fleet, PoolSettings(limit=world.workers))  # type: ignore[arg-type]
             settings = CoordinatorSettings(folder="/dags", watch=False, kept_runs=world.kept_runs)
@@ -71,6 +75,11 @@ class Life:
             self.coordinator = Coordinator(settings, journal, pool, WallClock(world))
             self.attendance = Attendance(self.coordinator)  # type: ignore[arg-type]
         self.spawn(self._start())
+
+    @property
+    def next_due(self) -> float | None:
+        due = self.loop.next_due
+        return None if due is None else max(due, self.sleeps_until)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         with self.loop.running():
@@ -92,7 +101,7 @@ class Life:
                 await self.coordinator.pools.put(pool)
             await self.coordinator.load()
         except DagcallError:
-            self._world.crash()  # a server that cannot start ends, and is started again
+            self._world.kill(self)  # a server that cannot start ends, and is started again
         else:
             self.is_up = True
 
@@ -126,9 +135,13 @@ class World(Player):
         self.storage = MemoryStorage()
         self.numbers = itertools.count(100)
         self.life: Life | None = None
+        self.replaced: list[Life] = []
+        """Servers that live on although another one has taken their place."""
         self.graves: list[Life] = []
         self.effects: list[Effect] = []
         self.told: list[Told] = []
+        self.outcomes: dict[RunKey, float] = {}
+        """When each became durable."""
         self.refused: list[DagcallError] = []
         self.readers: list[Reader] = []
         self.complaints: list[str] = []
@@ -151,6 +164,8 @@ class World(Player):
             self.later(chance.random() * faults.until * 0.7, caller.connect)
         for _ in range(faults.crashes):
             self.later(chance.random() * faults.until, self.crash)
+        for _ in range(faults.pauses):
+            self.later(chance.random() * faults.until, self._pause)
         for _ in range(faults.clock_jumps):
             self.later(chance.random() * faults.until, self._jump)
         for _ in range(faults.dead_zygotes):
@@ -166,23 +181,20 @@ class World(Player):
         self.steps += 1
         self.now += self.chance.random() * 0.0001
         due = self._agenda[0][0] if self._agenda else None
-        mine = self.life.loop.next_due if self.life is not None else None
+        lives = [life for life in (self.life, *self.replaced) if life is not None and life.next_due is not None]
+        life = min(lives, key=lambda one: one.next_due or 0.0, default=None)
+        mine = None if life is None else life.next_due
         if due is not None and (mine is None or due <= max(mine, self.now)):
             self.now = max(self.now, due)
             _, _, action = heapq.heappop(self._agenda)
-            if self.life is None:
-                action()
-            else:
-                with self.life.loop.running():
-                    action()
-        elif mine is not None:
-            assert self.life is not None
+            action()
+        elif life is not None and mine is not None:
             if mine > self.now:
                 self.now = mine
                 if self.chance.random() < 0.03:
                     self.now += self.chance.random()  # somebody else had the CPU
-            with self.life.loop.running():
-                self.life.loop.run_one()
+            with life.loop.running():
+                life.loop.run_one()
         else:
             self.now += PATIENCE
 
@@ -207,6 +219,8 @@ class World(Player):
 
     def _calm_down(self) -> None:
         self.rates = self.rates.calm()
+        for life in list(self.replaced):
+            self.kill(life)
         self.faults = replace(self.faults, lost_commits=0, untold_commits=0, slow_commits=0, failing_reads=0)
 
     # What befalls the server
@@ -217,18 +231,41 @@ class World(Player):
 
     def crash(self) -> None:
         """SIGKILL: at this very moment, whatever it was about to do."""
-        life, self.life = self.life, None
-        if life is None:
+        if self.life is not None:
+            self.kill(self.life)
+
+    def kill(self, life: Life) -> None:
+        if life in self.graves:
             return
         self.graves.append(life)  # nothing of it is tidied up before the end: that would run its code
         life.fleet.is_there = False
-        self.storage.holder = None
-        self.executing.clear()
+        if life in self.replaced:
+            self.replaced.remove(life)
         for process in life.fleet.processes.values():
+            self.executing.pop(process, None)
             self.later(self.delay(), lambda process=process: process.die(-9))
+        self._replace(life)
+
+    def _replace(self, life: Life) -> None:
+        if life is not self.life:
+            return
+        self.life = None
+        self.storage.holder = None
         for one in (*self.callers, *self.readers):
             one.server_is_gone()
         self.later(3.0 + self.chance.random(), self._boot)  # later than any of its processes lives
+
+    def _pause(self) -> None:
+        """SIGSTOP, and its lock is lost: another server takes its place, then this one goes on for a while. Its workers
+        were never stopped."""
+        life = self.life
+        if life is not None:
+            self.replaced.append(life)
+            life.sleeps_until = self.now + self.chance.choice([1.0, 4.0, 10.0])
+            for process in life.fleet.processes.values():
+                self.executing.pop(process, None)
+            self._replace(life)
+            self.later(self.chance.choice([8.0, 20.0]), lambda: self.kill(life))
 
     def _jump(self) -> None:
         self._wall_offset += self.chance.choice([-3600.0, -1.0, 1.0, 3600.0])
@@ -237,6 +274,11 @@ class World(Player):
         if self.life is not None and self.life.fleet.zygotes:
             fleet = self.life.fleet
             fleet.lose_zygote(self.chance.choice(list(fleet.zygotes.values())))
+
+    def fleet_of(self, pid: int) -> SimulatedFleet:
+        """Whose process that is; of nobody's any one will do."""
+        lives = [life for life in (self.life, *self.replaced, *self.graves) if life is not None]
+        return next((life.fleet for life in lives if pid in life.fleet.processes), lives[0].fleet)
 
     def report(self, words: str) -> None:
         self.complaints.append(words)
@@ -294,6 +336,9 @@ class World(Player):
         return self.chance.random() >= self.faults.failing_reads
 
     def written(self, batch: Batch) -> None:
+        for record in batch.records:
+            if record.kind in ("result", "failure"):
+                self.outcomes.setdefault(batch.head.key, self.now)
         self.trace = hash((self.trace, *batch.head.key, *(record.kind for record in batch.records), self.now))
 
     # Processes
@@ -305,7 +350,7 @@ class World(Player):
         return {"base_log_folder": "/logs", "default_pool_slots": 128, "options": {"max_runs": str(self.admitted)}}
 
     def start(self, process: Process, start: Start) -> None:
-        if process.fleet.is_there and not process.is_unwanted:
+        if self.life is not None and process.fleet is self.life.fleet and not process.is_unwanted:
             self.executing[process] = start
             self._check_limits()
         super().start(process, start)
@@ -361,6 +406,7 @@ def random_faults(chance: random.Random) -> Faults:
             slow=sometimes(0.3),
         ),
         crashes=chance.choice([0, 0, 1, 1, 2, 4]),
+        pauses=chance.choice([0, 0, 0, 0, 1, 2]),
         clock_jumps=chance.choice([0, 0, 0, 1, 3]),
         dead_zygotes=chance.choice([0, 0, 0, 1, 2]),
         lost_commits=sometimes(0.2),

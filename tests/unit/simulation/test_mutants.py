@@ -1,0 +1,13 @@
+"""The simulation sees a broken product: a sceptic's question to it."""
+
+import pytest
+
+from .mutants import MUTANTS, seeds_until_found
+
+LATE = {"takes the word of a stopped attempt", "forgets a lost attempt"}
+"""Take a thousand seeds, or ten seconds: `make simulate-mutants`."""
+
+
+@pytest.mark.parametrize("broken", sorted(MUTANTS.keys() - LATE))
+def test_a_broken_product_is_found_soon(broken: str) -> None:
+    assert seeds_until_found(broken, most=60) is not None
