@@ -5,6 +5,7 @@ their keys until they are answered, whichever server does it.
 """
 
 import json
+import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -161,7 +162,8 @@ class Sweep:
             if not self._serve(server, lambda: server.process.poll() is not None, REACH_LIMIT):
                 self.unreached.append(f"{point}:{count}")
                 server.process.kill()
-            server.process.wait(10)
+            ended = server.process.wait(10)
+            assert ended == -signal.SIGKILL, f"{point}: exit code {ended}\n{server.messages.read_text()[-2000:]}"
             self.kills.append(time.time())
         finally:
             server.end()

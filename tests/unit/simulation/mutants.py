@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from dagcall.coordinator.driver import Driver
+from dagcall.coordinator.readers import Readers
 from dagcall.coordinator.retaking import Retaking
 from dagcall.coordinator.run import Run
 from dagcall.coordinator.sharing import Sharing
@@ -36,7 +37,7 @@ MUTANTS: dict[str, tuple[type, str, str, str]] = {
         "[self._connection.send(start) for _ in range(2)]",
     ),
     "loses who waits": (Run, "answer", "self._wake()", "None"),
-    "loses who reads": (Run, "publish", "self._wake_readers()", "None"),
+    "loses who reads": (Readers, "wake", "self._waking |= self._waiting", "None"),
     "forgets runs that the journal failed": (Retaking, "begin", "self._stopped", "True"),
     "looks for no run of a key": (Sharing, "by_key", "await self._of_key(request)", "None"),
     "exceeds limits": (Slots, "_lacking", "need.slots > room", "need.slots > room + 1"),
