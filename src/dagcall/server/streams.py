@@ -105,11 +105,11 @@ class EventStream(Response):
                     sent += len(events)
                     said = loop.time()
                     continue
-                await news
-                if len(view.records) > sent or gone.done():
-                    continue
                 if view.was_given_up:
-                    return  # woken without news: the server has given up on the run
+                    return
+                await news
+                if len(view.records) > sent or gone.done() or view.was_given_up:
+                    continue
                 now = loop.time()
                 if now >= said + heartbeat:
                     said = now

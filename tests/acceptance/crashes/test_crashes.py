@@ -15,7 +15,7 @@ from dagcall.testing import stored_runs
 from dagcall.testing.postgres_server import PostgresServer
 from dagcall.testing.promises import StoredRun
 
-from ..serving import SOURCE
+from ..serving import SOURCE, know_children
 from .sweep import FORGETTING, Sweep, points_in
 
 IS_LONG = bool(os.environ.get("CRASHES"))
@@ -66,4 +66,5 @@ if IS_LONG:
         def read() -> list[StoredRun]:
             return asyncio.run(stored_runs.of_postgres(postgres.url()))
 
+        know_children()  # the database is one
         kill_everywhere(Sweep(tmp_path, postgres.url(), read))

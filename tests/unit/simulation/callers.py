@@ -201,7 +201,8 @@ class Reader:
                     return
                 if view.was_given_up and not records:
                     break
-                await changed
+                if not records:
+                    await changed
         except DagcallError:
             pass
         if self._is_connected and connection == self._connections:
