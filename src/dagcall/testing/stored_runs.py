@@ -22,11 +22,11 @@ def of_sqlite(path: Path) -> list[StoredRun]:
         connection.close()
 
 
-async def of_postgres(url: str) -> list[StoredRun]:
+async def of_postgres(url: str, schema: str = "dagcall") -> list[StoredRun]:
     """Likewise. Needs asyncpg."""
     import asyncpg
 
-    connection = await asyncpg.connect(url)
+    connection = await asyncpg.connect(url, server_settings={"search_path": schema})
     try:
         records = "SELECT run, id, time, kind, data, event FROM records ORDER BY run, id"
         return _stored(*[await connection.fetch(query) for query in (_RUNS, _PLANS, records)])
