@@ -10,6 +10,8 @@ REFUSALS = re.compile(
         (
             "idempotency-mismatch",
             "'until' is for event streams",
+            "Last-Event-ID goes on with",  # only with Idempotency-Key
+            "dag_id is required when dag_run_id is specified",
             "'run_id'|allowed_run_id_pattern",
             "must be a valid JSON object",  # a Connection's extra: JSON within a text
             "does(n't| not) match (the )?(uri|URL) parameter",
