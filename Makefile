@@ -51,6 +51,9 @@ test-crashes: install ## Kill the server at every named point of its code, on SQ
 simulate: install ## Play N (default 10000) seeds of the coordinator in which everything goes wrong, 6 min; SEED=123: that one
 	@PYTHONHASHSEED=0 $(VENV)/python -m tests.unit.simulation $(or $(N),10000)
 
+simulate-mutants: install ## Break the product in ten ways and see that the simulation finds each, 3 min
+	@PYTHONHASHSEED=0 $(VENV)/python -m tests.unit.simulation.mutants
+
 test-damage: install ## Change the files of a killed server's journal 3,000 times: never silently wrong, 1 min
 	@DAGCALL_DAMAGES=3000 $(PYTEST) --timeout=900 tests/integration/journal/test_damage.py
 
