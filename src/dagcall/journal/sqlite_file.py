@@ -9,6 +9,7 @@ import contextlib
 import logging
 import os
 import sqlite3
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -92,7 +93,10 @@ def connect_reader(path: Path) -> sqlite3.Connection:
 
     Raises `sqlite3.Error`.
     """
-    return _connect(path, "ro")
+    connection = _connect(path, "ro")
+    # What storage has made no UTF-8 is found by its row's checksum, which names the run; else sqlite3 would raise.
+    connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
+    return connection
 
 
 def look_before(path: Path, *, restarted: bool) -> None:
