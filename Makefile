@@ -7,7 +7,7 @@ VENV := .venv/bin
 PYTEST := $(VENV)/python -m pytest --maxfail=10 $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install browser demo serve test test-unit test-integration test-acceptance test-api test-cuts test-damage test-large test-crashes simulate simulate-mutants check format bench bench-memory bench-answers bench-journals bench-waiting bench-overload compat differential differential-scheduler ci lock clean
+.PHONY: help install browser demo serve test test-unit test-integration test-acceptance test-api test-cuts test-damage test-large test-crashes chaos simulate simulate-mutants check format bench bench-memory bench-answers bench-journals bench-waiting bench-overload compat differential differential-scheduler ci lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ test-large: install ## A file of 2 GB as a result: the server's memory, download
 
 test-crashes: install ## Kill the server at every named point of its code, on SQLite and PostgreSQL, 20 min
 	@CRASHES=1 $(PYTEST) tests/acceptance/crashes -s
+
+chaos: install ## Kill a server, all its processes and its database at random under N (default 10000) calls, 5 min; JOURNAL=sqlite SEED=2
+	@$(VENV)/python -m tests.acceptance.chaos $(or $(N),10000) --journal $(or $(JOURNAL),postgresql) --seed $(or $(SEED),1)
 
 simulate: install ## Play N (default 10000) seeds of the coordinator in which everything goes wrong, 6 min; SEED=123: that one
 	@PYTHONHASHSEED=0 $(VENV)/python -m tests.unit.simulation $(or $(N),10000)

@@ -1,0 +1,220 @@
+"""A chaos run: a real server that is called and killed, with all its processes and its database, and what is left of it.
+
+Guarantees. The same seed makes the same calls and the same kills in the same order; what a kill hits is up to the
+machine. Nothing is judged by what the server says of itself: `judged` reads the journal's database past the engine, what
+came out of the callers' network, and the file into which tasks have written that they run. The server may end only where
+it was killed.
+"""
+
+import json
+import random
+import shutil
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from dagcall.testing import promises
+from dagcall.testing.postgres_server import PostgresServer
+from dagcall.testing.promises import Effect, StoredRun
+
+from ..serving import Server, eventually, is_alive, know_children
+from . import judging
+from .callers import Call, Callers, Log
+from .judging import Killed
+from .killing import Kill, drawn
+
+DAGS = Path(__file__).parent / "dags"
+CALLERS = 16
+WORKERS = 12
+TOO_MUCH = 20
+"""Complaints of callers."""
+STANDSTILL = 120.0
+"""Seconds without what must come."""
+
+
+@dataclass
+class Report:
+    seed: int
+    runs: Sequence[StoredRun]
+    violations: Sequence[str]
+    kills: Counter[str]
+    answers: Counter[str]
+    seconds: float
+
+    def __str__(self) -> str:
+        def words(counts: Counter[str]) -> str:
+            return ", ".join(f"{count} {name}" for name, count in counts.most_common()) or "none"
+
+        once = sum(run.dag_id.startswith("once_") for run in self.runs)
+        outcomes = Counter(promises.recorded_outcome(run) for run in self.runs)
+        entries = [entry for run in self.runs for entry in run.entries]
+        lost = Counter(loss.end.data["error"]["type"] for run in self.runs for loss in judging.losses(run))
+        attempts = sum(entry.event == "attempt_started" for entry in entries)
+        again = sum(entry.kind == "task" and entry.data["state"] == "up_for_retry" for entry in entries)
+        lines = [
+            f"seed {self.seed}: {len(self.runs)} runs, {once} of them without retries; outcomes: {words(outcomes)}",
+            f"{self.kills.total()} kills: {words(self.kills)}",
+            f"answers: {words(self.answers)}",
+            f"{attempts} attempts, {lost.total()} lost ({words(lost)}), {again} retries",
+            f"{self.seconds:.0f} s, {len(self.runs) / self.seconds:.1f} runs/s",
+            f"{len(self.violations)} violations",
+        ]
+        return "\n".join([*lines, *(f"    {one}" for one in self.violations)])
+
+
+class Ordeal:
+    """`read`: the runs of the journal, when no server is there."""
+
+    def __init__(
+        self,
+        home: Path,
+        journal: str,
+        read: Callable[[], list[StoredRun]],
+        *,
+        runs: int,
+        kills: int,
+        seed: int,
+        database: PostgresServer | None = None,
+    ) -> None:
+        self._home = home
+        self._journal = journal
+        self._read = read
+        self._seed = seed
+        self._calls = [Call(seed, number) for number in range(runs)]
+        self._kills = drawn(seed, kills, runs, with_database=database is not None)
+        self._chance = random.Random(f"victims {seed}")
+        self._database = database
+        # A copy: servers read it again and again while whoever started this may go on editing.
+        self._dags = Path(shutil.copytree(DAGS, home / "dags", ignore=shutil.ignore_patterns("__pycache__")))
+        self._effects = home / "effects.jsonl"
+        self._effects.touch()
+        self._log = Log(home / "callers.jsonl")
+        self._done: list[Killed] = []
+        self._complaints: list[str] = []
+        self._servers = 0
+        self._server = self._started(None)
+
+    def play(self) -> Report:
+        began = time.monotonic()
+        callers = None
+        try:
+            self._server.wait_until_loaded()
+            callers = Callers(self._server.url, self._calls, self._log, CALLERS)
+            for kill in self._kills:
+                self._until(self._is_due(kill), "answers")
+                self._kill(kill)
+            self._until(callers.are_done, "all answers")
+            seconds = time.monotonic() - began
+            self._until(self._is_idle, "the end of all runs")
+            self._server.stop()
+        finally:
+            if callers is not None:
+                callers.stop()
+            self._server.end()
+            if callers is not None:
+                callers.end()
+            self._keep_messages()
+            self._log.close()
+        return self._judged(seconds)
+
+    def _started(self, port: int | None) -> Server:
+        self._servers += 1
+        environment = {"EFFECTS": str(self._effects)}
+        return Server(
+            self._home, self._dags, workers=WORKERS, journal=self._journal, port=port, environment=environment
+        )
+
+    def _until(self, fact: Callable[[], bool], what: str) -> None:
+        """Whoever waits is told when the server ends by itself, or nothing goes on any more."""
+        deadline, answered = time.monotonic() + STANDSTILL, self._log.answered
+        while not fact():
+            ended = self._server.process.poll()
+            assert ended is None, f"the server ended by itself ({ended}):\n{self._server.messages.read_text()[-4000:]}"
+            if self._log.answered > answered:
+                deadline, answered = time.monotonic() + STANDSTILL, self._log.answered
+            assert len(self._log.complaints) < TOO_MUCH, self._log.complaints
+            assert time.monotonic() < deadline, (
+                f"seed {self._seed}: no {what} for {STANDSTILL:g} s, {answered} answered"
+            )
+            time.sleep(0.02)
+
+    def _is_due(self, kill: Kill) -> Callable[[], bool]:
+        since = time.monotonic()
+        return lambda: self._log.answered >= kill.answered or time.monotonic() >= since + kill.seconds
+
+    def _is_idle(self) -> bool:
+        found = self._server.http.get("/api/v2/dags/~/dagRuns?state=queued&state=running&limit=1").json()
+        return bool(found["total_entries"] == 0)
+
+    def _kill(self, kill: Kill) -> None:
+        if kill.victim == "server":
+            self._kill_server()
+        elif kill.victim == "database":
+            self._kill_database()
+        else:
+            self._until(lambda: self._kill_one(kill.victim), f"{kill.victim} to kill")
+
+    def _kill_server(self) -> None:
+        killed, family = self._server, self._server.family()
+        self._note("server")
+        killed.process.kill()
+        killed.process.wait(10)
+        killed.http.close()
+        self._keep_messages()
+        self._server = self._started(killed.port)
+        eventually(lambda: not any(is_alive(one) for one in family), 10, "the end of a killed server's processes")
+
+    def _kill_database(self) -> None:
+        assert self._database is not None
+        self._note("database")
+        self._database.stop(signal.SIGQUIT)
+        time.sleep(self._chance.uniform(0, 1))
+        self._database.start()
+        know_children()
+
+    def _kill_one(self, role: str) -> bool:
+        if not (victims := self._victims(role)):
+            return False
+        self._note(role)
+        try:
+            self._chance.choice(victims).kill()
+        except psutil.NoSuchProcess:  # many live for one task only
+            self._done.pop()
+            return False
+        return True
+
+    def _note(self, victim: str) -> None:
+        self._done.append(Killed(time.time(), victim))
+
+    def _victims(self, role: str) -> list[psutil.Process]:
+        match role:
+            case "file zygote":
+                return self._server.file_zygotes()
+            case "root zygote":
+                return self._server.root_zygotes()
+            case "worker" | "triggerer" | "side":
+                return self._server.processes(role)
+        raise AssertionError(role)
+
+    def _keep_messages(self) -> None:
+        kept = self._home / f"server-{self._servers}.txt"
+        shutil.copyfile(self._server.messages, kept)
+        if "Traceback (most recent call last)" in (text := kept.read_text()):
+            self._complaints.append(f"the log of server {self._servers} has a traceback:\n{text[-3000:]}")
+
+    # What is left of it
+
+    def _judged(self, seconds: float) -> Report:
+        runs = self._read()
+        explaining = [one.when for one in self._done if one.victim != "database"]
+        effects = [Effect(**json.loads(line)) for line in self._effects.read_bytes().splitlines()]
+        found = [*self._complaints, *self._log.complaints]
+        found += promises.violations(runs, self._log.told(), effects, self._log.seen(), kills=explaining)
+        found += judging.violations(runs, self._calls, self._done)
+        kills = Counter(one.victim for one in self._done)
+        return Report(self._seed, runs, found, kills, self._log.counts, seconds)
