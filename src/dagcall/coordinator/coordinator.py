@@ -27,6 +27,7 @@ from dagcall.coordinator.cipher import Cipher
 from dagcall.coordinator.clock import Clock, SystemClock
 from dagcall.coordinator.codes import CodesInUse
 from dagcall.coordinator.driver import Driver, Surroundings
+from dagcall.coordinator.fencing import farewell, fenced
 from dagcall.coordinator.inputs import Inputs
 from dagcall.coordinator.kept import Kept, keep
 from dagcall.coordinator.limits import Limits
@@ -146,6 +147,9 @@ class Coordinator:
             found.append("the server has as many runs as it takes ([dagcall] max_runs)")
         return found
 
+    async def fenced(self) -> str:
+        return await fenced(self._journal)
+
     async def start(self) -> None:
         """Open the journal, start Airflow's processes. DAG files are parsed by `load`."""
         epoch = await self._journal.open()
@@ -249,7 +253,7 @@ class Coordinator:
         await self._retaking.stop()
         await self._notices.stop()
         for driver in list(self._drivers.values()):
-            driver.stop(ShuttingDown(dag_id=driver.run.key.dag_id, run_id=driver.run.key.run_id))
+            driver.stop(farewell(self._journal, driver.run.key))
         self._drivers.clear()
         await self.assets.stop()
         await self._workers.stop()

@@ -24,13 +24,14 @@ from dagcall.coordinator.attempt import Attempt, deliver
 from dagcall.coordinator.awaits import Awaited, Awaits
 from dagcall.coordinator.chunks import PAUSE, Chunks
 from dagcall.coordinator.clock import Clock
+from dagcall.coordinator.fencing import not_kept
 from dagcall.coordinator.limits import Limits
 from dagcall.coordinator.run import Run
 from dagcall.coordinator.shipping import Shipper
 from dagcall.coordinator.starting import start_frame
 from dagcall.core import aftermath
 from dagcall.crashpoints import reached
-from dagcall.errors import DagcallError, Unavailable
+from dagcall.errors import DagcallError
 from dagcall.journal.base import Journal
 from dagcall.model.assets import AssetChanges, merged
 from dagcall.model.commands import (
@@ -203,7 +204,7 @@ class Driver:
     def fail(self, error: BaseException) -> None:
         """The journal did not keep what this run's machine knows: stop driving."""
         was_stopped, self.failure = self._stopped, error
-        self.stop(Unavailable(f"the journal could not keep the run: {error}", dag_id=self.run.key.dag_id))
+        self.stop(not_kept(self.run.key, error))
         if not was_stopped:
             self._around.on_ended(self.run, self)
 

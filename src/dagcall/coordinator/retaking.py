@@ -13,6 +13,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from dagcall.coordinator.driver import Driver
+from dagcall.coordinator.fencing import is_fenced, taken_over
 from dagcall.errors import DagcallError, JournalCorrupt, JournalFenced, RunExists, Unavailable
 from dagcall.journal.base import Journal
 from dagcall.model.ids import RunKey
@@ -44,6 +45,8 @@ class Retaking:
     async def settled(self, key: RunKey) -> bool:
         """Wait until the run was taken up, or was found to need it not; False: it was never to be. Raises Unavailable."""
         task = self._tasks.get(key)
+        if task is None and is_fenced(self._journal):
+            raise taken_over(key)
         if task is None:
             return False
         await asyncio.wait((task,), timeout=PATIENCE)

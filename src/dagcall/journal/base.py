@@ -24,7 +24,8 @@ Engines know these two. `levels.LeveledJournal` adds `none` over any of them: ru
 
 **One writer.** `open` takes an exclusive lock: a second server gets `JournalLocked`. Each `open` also counts the
 journal's *epoch* up, in the journal itself, and each commit checks it. So a server whose lock was lost (lock file
-removed, file system without locks) is fenced by its successor: all that it writes fails with `JournalFenced`.
+removed, file system without locks) is fenced by its successor: all that it writes fails with `JournalFenced`,
+and its `trouble` is final.
 
 **States.** new -> `open` -> open -> `close` -> closed. Not reusable; every use in another state raises
 `JournalError`. All methods are called from the event loop that called `open`; none of them blocks it.
@@ -115,6 +116,8 @@ class Trouble:
 
     reason: str
     since: float
+    is_final: bool = False
+    """Another server has opened the journal: this one will never write again."""
 
 
 class Journal(Protocol):

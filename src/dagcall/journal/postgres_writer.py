@@ -136,7 +136,8 @@ class PostgresWriter:
                 return refused + await self._committed(sent)
             except JournalFenced as error:
                 log.error("%s", error)
-                self._fenced, self.trouble = error, Trouble("another server has opened the journal since", self._now())
+                self._fenced = error
+                self.trouble = Trouble("another server has opened the journal since", self._now(), is_final=True)
                 self._link.disconnect()
                 break
             except Exception as error:

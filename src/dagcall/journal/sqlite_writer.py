@@ -150,7 +150,7 @@ class SqliteWriter:
         except Exception as error:
             self._known.clear()
             since = time.monotonic() if self.trouble is None else self.trouble.since
-            self.trouble = Trouble(str(self._failure(error)), since)
+            self.trouble = Trouble(str(self._failure(error)), since, isinstance(error, JournalFenced))
             if not isinstance(error, JournalError | sqlite3.Error):
                 log.exception("journal %s: a group of %d entries failed", self._path, len(group))
             # One exception for each: a future's waiter adds its own traceback to it.

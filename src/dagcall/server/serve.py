@@ -4,6 +4,9 @@ Started, it binds first (503 until the folder is loaded), so that nothing that w
 SIGTERM or SIGINT it takes no more calls, waits for the active runs as long as the drain limit allows, answers who
 still waits with 202, and leaves no process behind. A second signal ends the drain. One that shares its port listens
 only when it is loaded, and no longer when it is told to stop: the others get the connections that come meanwhile.
+
+One whose journal another server has opened is of no use any more (`coordinator.fencing`): it says so, tells those who
+wait, and ends with exit code 5. Whether another is started in its place is its supervisor's decision.
 """
 
 import asyncio
@@ -31,6 +34,8 @@ from dagcall.workers import processes
 
 log = logging.getLogger("dagcall.server")
 
+FENCED = 5
+"""The exit code, as of a server that could not have the journal to begin with."""
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -122,14 +127,19 @@ class _Server:
         work = loop.create_task(self._work(), name="dagcall-work")
         signalled = loop.create_task(self._signals.get())
         alive = loop.create_task(self._keep_alive(), name="dagcall-watchdog")
+        fenced = loop.create_task(self._coordinator.fenced(), name="dagcall-fence")
         code = 0
         try:
-            await asyncio.wait({http, work, signalled}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({http, work, signalled, fenced}, return_when=asyncio.FIRST_COMPLETED)
             if work.done() and not signalled.done():
                 code = self._report(work)
                 if code == 0:
-                    await asyncio.wait({http, signalled}, return_when=asyncio.FIRST_COMPLETED)
-            if signalled.done():
+                    await asyncio.wait({http, signalled, fenced}, return_when=asyncio.FIRST_COMPLETED)
+            if fenced.done():
+                systemd.notify("STOPPING=1")
+                log.error("this server ends, the other one goes on with its runs: %s", fenced.result())
+                code = FENCED
+            elif signalled.done():
                 systemd.notify("STOPPING=1")
                 if self._shares_port:  # the others get what comes from now on
                     for server in self._http.servers:
@@ -137,9 +147,9 @@ class _Server:
                 log.info("stopping; %d active run(s)", self._coordinator.statistics()["runs"])
                 await self._drain()
         finally:
-            work.cancel()
-            alive.cancel()
-            await asyncio.gather(work, alive, return_exceptions=True)
+            for task in (work, alive, fenced):
+                task.cancel()
+            await asyncio.gather(work, alive, fenced, return_exceptions=True)
             await self._coordinator.stop()
             self._http.should_exit = True
             if not self._http.started:

@@ -214,6 +214,8 @@ def test_a_fenced_server_is_told_by_whom(tmp_path: Path) -> None:
                 JournalFenced, match=rf"process {process.pid}\) opened it since \(epoch 2, this one has 1"
             ):
                 await journal.append(first_batch(head_for()))
+            assert journal.trouble is not None
+            assert journal.trouble.is_final
 
     run_with(tmp_path / "journal.db", test)
 
