@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from dagcall.errors import Unavailable
 from dagcall.workers import processes
@@ -42,6 +42,7 @@ from dagcall.workers.frames import (
 from dagcall.workers.store_process import StoreProcess
 
 log = logging.getLogger("dagcall.workers")
+Parsed = TypeVar("Parsed")
 
 ROOT_START_LIMIT = 120.0
 """Seconds for the import of Airflow; a cold disk has been seen to need 20."""
@@ -50,6 +51,8 @@ LOAD_LIMIT = 35.0
 STORE_START_LIMIT = 20.0
 _ROOTS_TRIED = 3
 """Root zygotes that are asked for a process, one after the other, when each dies before it has forked it."""
+_LOADERS_TRIED = 3
+"""Likewise processes that parse a file, when each is killed from outside."""
 _FORKED_BY_FILE = ("worker", "triggerer")
 """Roles of processes that a file zygote forks, not the root zygote."""
 _CAUSE_PATIENCE = 0.25
@@ -64,7 +67,7 @@ class _Expected:
     answer: asyncio.Future[Any]
     pid: int = 0
     connection: Connection | None = None
-    cause: str = ""
+    status: int | None = None
     """How its process ended, from who reaped it. What it has sent before may still be on its way."""
 
 
@@ -125,8 +128,9 @@ class Fleet:
         """Parse a file in a loader. What it does wrong, hanging and crashing included, is in the errors."""
         begun = time.monotonic()
         try:
-            loaded: LoadedFile = await self._ask_root("loader", lambda ident: ForkLoader(ident, path), self._load_limit)
-            return loaded
+            return await self._persistently(
+                lambda: self._ask_root("loader", lambda ident: ForkLoader(ident, path), self._load_limit)
+            )
         except _ProcessEnded as end:
             return self._unloadable(path, str(end), time.monotonic() - begun)
 
@@ -145,7 +149,7 @@ class Fleet:
             Unavailable: the process did not come to that.
         """
         try:
-            zygote = await self._ask_for_zygote(None, path, alone)
+            zygote = await self._persistently(lambda: self._ask_for_zygote(None, path, alone))
         except _ProcessEnded as end:
             raise Unavailable(f"the process for {path} could not be started: {end}") from end
         if zygote.loaded.unforkable and not alone:
@@ -226,6 +230,18 @@ class Fleet:
         )
         answer.alone = alone
         return answer
+
+    async def _persistently(self, parse: Callable[[], Awaitable[Parsed]]) -> Parsed:
+        """A process that was killed from outside, as when memory is short, has said nothing about its file.
+
+        Raises as `parse` does. One that kills itself is taken at its word when it has done so again."""
+        for _ in range(_LOADERS_TRIED - 1):
+            try:
+                return await parse()
+            except _ProcessEnded as end:
+                if not end.from_outside:
+                    raise
+        return await parse()
 
     async def _ask_root(
         self, role: str, frame: Callable[[int], Frame], limit: float | None = None, ident: int | None = None
@@ -345,7 +361,7 @@ class Fleet:
             case Exited():
                 expected = self._expected.get(frame.ident)
                 if expected is not None:
-                    expected.cause = f"the process that imported it {_ending(frame.status)}"
+                    expected.status = frame.status
                     self._fail_later(frame.ident)
                 self._tell_exit(frame)
             case _:
@@ -418,16 +434,18 @@ class Fleet:
             self._fail_expected(ident, "its zygote was lost")
         zygote.on_lost()
 
-    def _fail_expected(self, ident: int, reason: str) -> None:
+    def _fail_expected(self, ident: int, reason: str, *, from_outside: bool = False) -> None:
         expected = self._expected.pop(ident, None)
         if expected is not None and not expected.answer.done():
-            expected.answer.set_exception(_ProcessEnded(reason))
+            expected.answer.set_exception(_ProcessEnded(reason, from_outside=from_outside))
 
     def _fail_later(self, ident: int) -> None:
         def fail() -> None:
             expected = self._expected.get(ident)
             if expected is not None:
-                self._fail_expected(ident, expected.cause or "the process that imported it ended")
+                how = "ended" if expected.status is None else _ending(expected.status)
+                is_killed = expected.status in (None, -signal.SIGKILL)
+                self._fail_expected(ident, f"the process that imported it {how}", from_outside=is_killed)
 
         asyncio.get_running_loop().call_later(_CAUSE_PATIENCE, fail)
 
@@ -462,7 +480,11 @@ class _RootLost(Exception):
 
 
 class _ProcessEnded(Exception):
-    """A forked process ended before it answered."""
+    """A forked process ended before it answered. `from_outside`: it was killed, or went down with who forked it."""
+
+    def __init__(self, reason: str, *, from_outside: bool = False) -> None:
+        super().__init__(reason)
+        self.from_outside = from_outside
 
 
 __all__ = ["Fleet"]

@@ -289,6 +289,16 @@ def test_bad_imports_are_reported_and_harm_no_other(served: Serving) -> None:
     eventually(lambda: not any(path.startswith("bad_") for path in served.errors()), "all are forgotten")
 
 
+def test_a_killed_loader_says_nothing_about_its_file(served: Serving, tmp_path: Path) -> None:
+    """The kernel may kill it when memory is short. Nothing changes afterwards that would have the file parsed again."""
+    killed = tmp_path / "killed"
+    ends = f"import os\nif not os.path.exists({str(killed)!r}):\n    open({str(killed)!r}, 'x').close()\n    os.kill(os.getpid(), 9)\n"
+    served.write("killed_once.py", ends + VALUE.format(dag_id="killed_once", value=1))
+    served.wait_for_dag("killed_once")
+    assert killed.exists()
+    assert served.call("killed_once") == 1
+
+
 def test_versions_name_content(served: Serving) -> None:
     path = write_value(served, "versioned", 1)
     served.wait_for_dag("versioned")
