@@ -167,7 +167,8 @@ def test_log_and_check_say_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     with caplog.at_level(logging.WARNING, "dagcall.catalog"), Serving(folder):
         assert "pump.py: workers of this file are not forked" in caplog.text
     rows = check_folder(str(folder))
-    assert [(row.kind, row.dag_id) for row in rows] == [("ok", "pump"), ("warning", "pump")]
+    said = [(row.kind, row.dag_id) for row in rows if row.kind != "hint"]
+    assert said == [("ok", "pump"), ("warning", "pump")]
     assert json.dumps(rows[1].reason)
 
 
