@@ -7,7 +7,7 @@ VENV := .venv/bin
 PYTEST := $(VENV)/python -m pytest --maxfail=10 $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install browser demo serve test test-unit test-integration test-acceptance test-api test-cuts test-damage test-large test-crashes chaos simulate simulate-mutants check format bench bench-memory bench-answers bench-journals bench-waiting bench-overload compat differential differential-scheduler ci lock clean
+.PHONY: help install browser demo serve test test-unit test-integration test-acceptance test-api test-cuts test-damage test-large test-crashes test-outcome chaos simulate simulate-mutants check format bench bench-memory bench-answers bench-journals bench-waiting bench-overload compat differential differential-scheduler ci lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,12 @@ test-large: install ## A file of 2 GB as a result: the server's memory, download
 test-crashes: install ## Kill the server at every named point of its code, on SQLite and PostgreSQL, 20 min
 	@CRASHES=1 $(PYTEST) tests/acceptance/crashes -s
 
+test-damage: install ## Change the files of a killed server's journal 3,000 times: never silently wrong, 1 min
+	@DAGCALL_DAMAGES=3000 $(PYTEST) --timeout=900 tests/integration/journal/test_damage.py
+
+test-outcome: install ## Compare the outcomes of N (default 10000) random DAGs with all that can happen to them, 20 min
+	@$(VENV)/python tests/integration/certainty/run.py $(or $(N),10000)
+
 chaos: install ## Kill a server, all its processes and its database at random under N (default 10000) calls, 5 min; JOURNAL=sqlite SEED=2
 	@$(VENV)/python -m tests.acceptance.chaos $(or $(N),10000) --journal $(or $(JOURNAL),postgresql) --seed $(or $(SEED),1)
 
@@ -56,9 +62,6 @@ simulate: install ## Play N (default 10000) seeds of the coordinator in which ev
 
 simulate-mutants: install ## Break the product in ten ways and see that the simulation finds each, 3 min
 	@PYTHONHASHSEED=0 $(VENV)/python -m tests.unit.simulation.mutants
-
-test-damage: install ## Change the files of a killed server's journal 3,000 times: never silently wrong, 1 min
-	@DAGCALL_DAMAGES=3000 $(PYTEST) --timeout=900 tests/integration/journal/test_damage.py
 
 check: install ## Lint, formatting, strict types, import contracts
 	@$(VENV)/ruff check .
@@ -96,10 +99,6 @@ differential: install ## Compare N (default 2000) generated DAGs under stock Air
 
 differential-scheduler: install ## The same for N (default 50) DAGs under stock Airflow's scheduler on PostgreSQL, 5 min
 	@$(VENV)/python tests/integration/differential/scheduler.py $(or $(N),50)
-
-.PHONY: test-outcome
-test-outcome: install ## Compare the outcomes of N (default 10000) random DAGs with all that can happen to them, 20 min
-	@$(VENV)/python tests/integration/certainty/run.py $(or $(N),10000)
 
 ci: check test ## What CI runs
 
