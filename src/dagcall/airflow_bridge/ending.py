@@ -16,7 +16,7 @@ _MESSAGE_LIMIT = 10_000
 """Characters of an exception's message that are told to the caller; the log has all of it."""
 
 
-def ended(start: Start, comms: Any, state: Any, error: BaseException | None) -> Ended:
+def ended(start: Start, comms: Any, error: BaseException | None) -> Ended:
     """The attempt's end, from the runner's terminal message."""
     from airflow.sdk.execution_time import comms as sdk
 

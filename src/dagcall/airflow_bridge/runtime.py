@@ -257,7 +257,7 @@ class AirflowRuntime:
             # Outside `run()`: params that do not validate, or a task that is gone. Airflow's supervisor sees such a
             # process exit with status 1 and retries the task if it may.
             emitter.close()
-            self._channel.send(ended(start, comms, None, early))
+            self._channel.send(ended(start, comms, early))
             log.exception("Task failed before it could run")
             return
         finally:
@@ -265,12 +265,12 @@ class AirflowRuntime:
             set_deadline(None)
             del _CURRENT_CONTEXT[depth:]
         emitter.close()
-        end = ended(start, comms, state, error)
+        end = ended(start, comms, error)
         try:
             self._channel.send(end)
         except ProtocolError as too_large:  # and so nothing was sent
             comms.outgoing = Outgoing()
-            self._channel.send(ended(start, comms, None, too_large))
+            self._channel.send(ended(start, comms, too_large))
         comms.end()
         context["exception"] = error
         try:

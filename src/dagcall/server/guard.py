@@ -97,8 +97,6 @@ class Guard:
         """Raises Misdirected, ForeignOrigin, UnsupportedMediaType, BadRequest."""
         if "\0" in scope["path"] or b"%00" in scope["query_string"]:
             raise BadRequest("A path or query with NUL names nothing: no journal stores such a text.")
-        if "\0" in scope["path"] or b"%00" in scope["query_string"]:
-            raise BadRequest("A path or query with NUL names nothing: no journal stores such a text.")
         host = origin = content_type = encoding = None
         has_body = False
         for name, value in scope["headers"]:
