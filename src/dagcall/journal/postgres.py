@@ -20,12 +20,12 @@ from dagcall.journal.base import HeadQuery, Trouble, check_durability
 from dagcall.journal.conditions import NumberedConditions
 from dagcall.journal.encoding import decode_plan, decode_record
 from dagcall.journal.entries import Done, Entry
-from dagcall.journal.postgres_assets import PostgresAssets, with_total
+from dagcall.journal.postgres_assets import PostgresAssets
 from dagcall.journal.postgres_database import Database, is_passing
 from dagcall.journal.postgres_schema import statement
 from dagcall.journal.postgres_store import PostgresStore
 from dagcall.journal.postgres_writer import PATIENCE, Patience, PostgresWriter
-from dagcall.journal.rows import add_query, head_of, order_by
+from dagcall.journal.rows import add_query, head_of, order_by, with_total
 from dagcall.journal.store import Change
 from dagcall.model.assets import AssetChanges
 from dagcall.model.ids import RunKey

@@ -14,7 +14,7 @@ from dagcall.journal.conditions import NumberedConditions
 from dagcall.journal.postgres_schema import statement
 from dagcall.journal.postgres_store import Fetch
 from dagcall.journal.postgres_store import apply as apply_items
-from dagcall.journal.rows import ordered
+from dagcall.journal.rows import ordered, with_total
 from dagcall.journal.store import Change, Store
 from dagcall.model.assets import AssetChanges, AssetEvent, Consumption, KeptAssets, Queued
 
@@ -54,12 +54,6 @@ class PostgresAssets:
 
     async def consumptions(self, event_ids: Sequence[int]) -> list[Consumption]:
         return [Consumption(*row) for row in await self._fetch(_SELECT_CONSUMPTION, event_ids)]
-
-
-def with_total(table: str, condition: str, page: str, order: str) -> str:
-    """A page and how many match in all, as of one moment: rows of (total, row), one of (total, NULLs) if it is empty."""
-    total = f"SELECT count(*) AS total FROM {table} WHERE {condition}"
-    return f"SELECT total, page.* FROM ({total}) AS total LEFT JOIN ({page}) AS page ON TRUE ORDER BY {order}"
 
 
 async def apply(connection: Any, changes: AssetChanges, items: tuple[Change, ...]) -> None:

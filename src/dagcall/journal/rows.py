@@ -1,4 +1,7 @@
-"""Rows of `runs` and the values they stand for, alike in both databases: heads, and `HeadQuery` as SQL. Pure."""
+"""Rows of `runs` and the values they stand for, alike in both databases: heads, and `HeadQuery` as SQL.
+
+Pure. What lists of other rows have in common with those of runs is here too.
+"""
 
 from collections.abc import Iterable
 from typing import Final, TypeVar
@@ -72,3 +75,10 @@ def order_by(query: HeadQuery) -> str:
 def ordered(terms: Iterable[tuple[str, bool]]) -> str:
     """SQL for (expression, descending): a missing value is less than any other, which is SQLite's default only."""
     return ", ".join(f"{name} {'DESC NULLS LAST' if descending else 'ASC NULLS FIRST'}" for name, descending in terms)
+
+
+def with_total(table: str, condition: str, page: str, order: str) -> str:
+    """SQL for a page and how many match in all, as of one moment: rows of (total, row), one of (total, NULLs) if the
+    page is empty."""
+    total = f"SELECT count(*) AS total FROM {table} WHERE {condition}"
+    return f"SELECT total, page.* FROM ({total}) AS total LEFT JOIN ({page}) AS page ON TRUE ORDER BY {order}"
