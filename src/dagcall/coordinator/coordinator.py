@@ -407,7 +407,6 @@ class Coordinator:
                 try:
                     resumed.append(await self._take_up(head))
                 except JournalError as error:  # one run that is damaged must not keep the others waiting
-                    log.error("run %s cannot be gone on with: %s", head.key, error)
                     self._retaking.begin(head.key, error)
         for driver in resumed:
             reached("recovery.resumes")

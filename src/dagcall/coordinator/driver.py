@@ -5,8 +5,9 @@ the journal; only when they are durable are its other commands acted upon: code 
 more. So nobody is told what a crash could take back (P6), and no try starts unrecorded (P2).
 
 An attempt asks for its worker before its record is durable, and starts after. When a worker is free at once, both
-events share one commit, so a task costs one commit: the end of one and the start of the next are written together. An attempt for which there
-is no slot (`limits`) waits before it asks for a worker; that it does, and that it has its slot, are events too.
+events share one commit, so a task costs one commit: the end of one and the start of the next are written together. An
+attempt for which there is no slot (`limits`) waits before it asks for a worker; that it does, and that it has its slot,
+are events too.
 
 The driver is the only writer of its run. When the journal refuses a batch it stops the run here: attempts are ended,
 waiters are told that the server could not keep the run.
@@ -204,7 +205,7 @@ class Driver:
     def fail(self, error: BaseException) -> None:
         """The journal did not keep what this run's machine knows: stop driving."""
         was_stopped, self.failure = self._stopped, error
-        self.stop(not_kept(self.run.key, error))
+        self.stop(not_kept(self._around.journal, self.run.key, error))
         if not was_stopped:
             self._around.on_ended(self.run, self)
 

@@ -39,8 +39,10 @@ def farewell(journal: Journal, key: RunKey) -> Unavailable:
     return taken_over(key) if is_fenced(journal) else ShuttingDown(dag_id=key.dag_id, run_id=key.run_id)
 
 
-def not_kept(key: RunKey, error: BaseException) -> Unavailable:
-    """What those who wait for a run are told when its records could not be kept."""
+def not_kept(journal: Journal, key: RunKey, error: BaseException) -> Unavailable:
+    """What those who wait for a run are told when its records could not be kept: why, in the words that are for anybody,
+    since the error's own say where the journal is."""
     if isinstance(error, JournalFenced):
         return taken_over(key)
-    return Unavailable(f"the journal could not keep the run: {error}", dag_id=key.dag_id)
+    why = "" if journal.trouble is None else f": {journal.trouble.reason}"
+    return Unavailable(f"the journal could not keep the run{why}", dag_id=key.dag_id)

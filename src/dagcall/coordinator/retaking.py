@@ -38,7 +38,10 @@ class Retaking:
 
     def begin(self, key: RunKey, failure: BaseException) -> None:
         """The run has lost its driver. Nothing is done when it is another's, or cannot be read."""
-        if self._stopped or key in self._tasks or isinstance(failure, RunExists | JournalFenced | JournalCorrupt):
+        if self._stopped or key in self._tasks or isinstance(failure, RunExists):
+            return
+        log.error("run %s cannot be gone on with: %s", key, failure)
+        if isinstance(failure, JournalFenced | JournalCorrupt):
             return
         self._tasks[key] = asyncio.get_running_loop().create_task(self._retake(key), name=f"dagcall-retake {key}")
 

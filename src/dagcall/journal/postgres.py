@@ -21,7 +21,7 @@ from dagcall.journal.conditions import NumberedConditions
 from dagcall.journal.encoding import decode_plan, decode_record
 from dagcall.journal.entries import Done, Entry
 from dagcall.journal.postgres_assets import PostgresAssets
-from dagcall.journal.postgres_database import Database, is_passing
+from dagcall.journal.postgres_database import Database, is_passing, unreachable
 from dagcall.journal.postgres_schema import statement
 from dagcall.journal.postgres_store import PostgresStore
 from dagcall.journal.postgres_writer import PATIENCE, Patience, PostgresWriter
@@ -152,8 +152,10 @@ class PostgresJournal:
                     rows: list[Any] = await connection.fetch(sql, *values)
                 return rows
             except Exception as error:
-                if not is_passing(error) or loop.time() + pause > give_up:
+                if not is_passing(error):
                     raise self._database.explain(error) from error
+                if loop.time() + pause > give_up:
+                    raise unreachable(error) from error
             await asyncio.sleep(pause)
             pause *= 2
 

@@ -3,7 +3,8 @@
 The URL is libpq's (`postgresql://user@host:port/database?sslmode=...`, several hosts too), with one parameter of our
 own: `schema`, the schema that holds the journal (`dagcall` by default), so that several journals fit in one database.
 What the URL leaves out comes from PGHOST, PGUSER, PGPASSWORD, ~/.pgpass and the rest of libpq's environment. User and
-password are in no message: a journal is called by its host, port, database and schema.
+password are in no message: a journal is called by its host, port, database and schema. What callers are told while it
+is away (`unreachable`) has none of these either.
 
 Every connection is to the primary, and bounded: in connecting, in waiting for locks, in each statement, and, should
 this process or the network freeze in the middle of a transaction, in that too. A proxy that gives each transaction
@@ -124,8 +125,13 @@ class Database:
         return JournalError(f"{self.name}: {text}")
 
     def away(self, error: BaseException) -> JournalAway:
-        """The database cannot serve now."""
+        """The database cannot serve now, as whoever runs the server is told."""
         return JournalAway(f"{self.name} cannot be reached or used now ({reason(error)})")
+
+
+def unreachable(error: BaseException) -> JournalAway:
+    """The database cannot serve now, as whoever asks for something is told: a caller, in the end."""
+    return JournalAway(f"the journal's database cannot be reached or used now: {reason(error)}")
 
 
 def reason(error: BaseException) -> str:

@@ -31,7 +31,7 @@ from dagcall.errors import JournalAway, JournalError, JournalFenced
 from dagcall.journal.base import Trouble
 from dagcall.journal.continuity import begins
 from dagcall.journal.entries import Entry, KnownRun, Outcome, settle
-from dagcall.journal.postgres_database import Database, is_passing, is_sure, reason
+from dagcall.journal.postgres_database import Database, is_passing, is_sure, unreachable
 from dagcall.journal.postgres_link import CLOSE_LIMIT, Link
 from dagcall.journal.postgres_transaction import Transaction
 from dagcall.model.ids import RunKey
@@ -202,7 +202,7 @@ class PostgresWriter:
                 log.warning("%s: back after %.1f s", self._database.name, self._now() - before.since)
             self.trouble = None
             return
-        why = f"the journal's database cannot be reached or used now: {reason(error)}"
+        why = str(unreachable(error))
         if before is None or before.reason != why:
             log.warning("%s; trying again", self._database.away(error))
         self.trouble = Trouble(why, self._now() if before is None else before.since)
@@ -222,8 +222,7 @@ class PostgresWriter:
         return self._patience.calls if begins(entry.work) else math.inf
 
     def _away(self) -> JournalAway:
-        why = "" if self.trouble is None else f": {self.trouble.reason}"
-        return JournalAway(f"{self._database.name} is away{why}")
+        return JournalAway("the journal is away" if self.trouble is None else self.trouble.reason)
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

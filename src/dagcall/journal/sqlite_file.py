@@ -157,15 +157,24 @@ def explain(error: sqlite3.Error | OSError, path: Path) -> JournalError:
     """What an error means for whoever runs the server."""
     if isinstance(error, OSError):
         return JournalError(f"journal {path}: {error.strerror or error}: check the path and its permissions")
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the extended code says where, the low byte says what
-    name = getattr(error, "sqlite_errorname", type(error).__name__)
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "Could not decode" in str(error):
+    if _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "Could not decode" in str(error):
         return damaged(path, str(error))
-    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
-        return JournalError(f"journal {path}: cannot be written or read ({name}: {error}): is the disk full?")
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return JournalError(f"journal {path}: another program kept it locked for {BUSY_TIMEOUT:g} s ({name})")
-    return JournalError(f"journal {path}: {name}: {error}")
+    return JournalError(f"journal {path}: {reason(error)}")
+
+
+def reason(error: sqlite3.Error) -> str:
+    """In words for anybody: without where the journal is."""
+    name = getattr(error, "sqlite_errorname", type(error).__name__)
+    if _code(error) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        return f"cannot be written or read ({name}: {error}): is the disk full?"
+    if _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return f"another program kept it locked for {BUSY_TIMEOUT:g} s ({name})"
+    return f"{name}: {error}"
+
+
+def _code(error: sqlite3.Error) -> int:
+    # The extended code says where, the low byte says what.
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 def damaged(path: Path, what: str) -> JournalCorrupt:

@@ -33,7 +33,7 @@ from dagcall.journal.continuity import begins, changing_part, check_continues, d
 from dagcall.journal.encoding import check_storable, encode_plan, encode_record
 from dagcall.journal.entries import Entry, KnownRun, Outcome
 from dagcall.journal.sqlite_assets import apply as apply_assets
-from dagcall.journal.sqlite_file import connect_writer, explain, statement
+from dagcall.journal.sqlite_file import connect_writer, explain, reason, statement
 from dagcall.journal.sqlite_reading import ONE_HEAD, checked_head
 from dagcall.journal.sqlite_store import apply
 from dagcall.journal.store import Change, Put
@@ -150,7 +150,7 @@ class SqliteWriter:
         except Exception as error:
             self._known.clear()
             since = time.monotonic() if self.trouble is None else self.trouble.since
-            self.trouble = Trouble(str(self._failure(error)), since, isinstance(error, JournalFenced))
+            self.trouble = Trouble(_reason(error), since, isinstance(error, JournalFenced))
             if not isinstance(error, JournalError | sqlite3.Error):
                 log.exception("journal %s: a group of %d entries failed", self._path, len(group))
             # One exception for each: a future's waiter adds its own traceback to it.
@@ -276,3 +276,11 @@ class SqliteWriter:
         except sqlite3.Error as error:
             # Nothing is lost, the log only goes on growing; the next one may succeed.
             log.warning("no checkpoint: %s", explain(error, self._path))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, JournalFenced):
+        return "another server has opened the journal since"
+    if isinstance(error, sqlite3.Error):
+        return f"the journal's file: {reason(error)}"
+    return f"the journal's file cannot be written ({type(error).__name__})"

@@ -395,6 +395,7 @@ def test_a_full_disk_is_told_and_seen_to_be_over_without_a_call(
             await journal.append(first)
         assert journal.trouble is not None
         assert "full" in journal.trouble.reason
+        assert str(tmp_path) not in journal.trouble.reason
         writer.execute(f"PRAGMA max_page_count = {pages + 1000}")
         async with asyncio.timeout(10):
             while journal.trouble is not None:  # noqa: ASYNC110 # the journal's own thread sees it

@@ -31,12 +31,16 @@ async def test_who_waits_is_told_by_run_id_and_without_addresses() -> None:
     journal = MemoryJournal()
     assert type(farewell(journal, KEY)) is ShuttingDown
     journal.trouble = FINAL
-    for told in (farewell(journal, KEY), not_kept(KEY, JournalFenced("/var/j.db: another server"))):
+    for told in (farewell(journal, KEY), not_kept(journal, KEY, JournalFenced("/var/j.db: another server"))):
         assert type(told) is Unavailable
         assert (told.dag_id, told.run_id) == KEY
         assert "another server has opened the journal" in str(told)
         assert "/var" not in str(told)
 
 
-async def test_other_failures_say_what_failed() -> None:
-    assert "is full" in str(not_kept(KEY, JournalError("the disk is full")))
+async def test_other_failures_say_what_failed_and_not_where() -> None:
+    journal = MemoryJournal()
+    journal.trouble = PASSES
+    told = str(not_kept(journal, KEY, JournalError("journal /var/j.db: the disk is full")))
+    assert "is full" in told
+    assert "/var" not in told
