@@ -32,6 +32,7 @@ def start(server: Server, file: Path) -> str:
 
 
 def refused(answer: httpx.Response) -> bool:
+    assert "journal.db" not in answer.text, "where the journal is does not concern a caller"
     return answer.status_code == 503 and "journal" in answer.json()["detail"] and "Retry-After" in answer.headers
 
 
