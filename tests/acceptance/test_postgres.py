@@ -1,5 +1,7 @@
 """`dagcall serve --journal postgresql://`: the same answers, while the database and the server are killed."""
 
+import asyncio
+import json
 import subprocess
 import sys
 import threading
@@ -7,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
@@ -96,6 +99,37 @@ def test_a_second_server_is_told_who_has_the_journal(server: list[Server], url: 
     assert refused.returncode != 0
     assert f"process {server[-1].process.pid} on " in refused.stderr
     assert PASSWORD not in refused.stdout + refused.stderr
+
+
+def check(url: str) -> tuple[int, Any]:
+    """`dagcall journal check`: exit code, and what was printed, or the message."""
+    command = [sys.executable, "-m", "dagcall.cli", "journal", "check", "--journal", url, "-o", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert PASSWORD not in done.stdout + done.stderr
+    return done.returncode, json.loads(done.stdout) if done.stdout else done.stderr
+
+
+def test_its_journal_is_checked_while_it_serves(server: list[Server], url: str, database: PostgresServer) -> None:
+    async def change(statement: str) -> None:
+        connection = await asyncpg.connect(database.url(), server_settings={"search_path": "dagcall"})
+        await connection.execute(statement)
+        await connection.close()
+
+    server[-1].value("squares", n=2)
+    code, found = check(url)
+    assert (code, found["damaged"]) == (0, 0), found
+    assert found["runs"] == len(server[-1].all_runs())
+    asyncio.run(change("UPDATE runs SET outcome = 'failed' WHERE dag_id = 'squares'"))
+    try:
+        code, found = check(url)
+        assert code == 1
+        assert {"squares"} == {one["what"].removeprefix("run ").partition("/")[0] for one in found}
+        assert all("its head has the outcome failed, its events lead to success" in one["found"] for one in found)
+    finally:
+        asyncio.run(change("UPDATE runs SET outcome = 'success' WHERE dag_id = 'squares'"))
+    code, said = check(f"{url}?schema=nobodys")
+    assert code == 5
+    assert "there is no journal postgresql://" in said
 
 
 def test_a_run_outlives_its_database(server: list[Server], database: PostgresServer) -> None:

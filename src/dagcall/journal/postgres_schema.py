@@ -63,12 +63,7 @@ async def upgrade(connection: Any, name: str, schema: str, steps: tuple[Step, ..
             await connection.execute(f'CREATE SCHEMA "{schema}"')
         await connection.execute(statement("steps"))
         applied = await _applied(connection)
-        for number, (newer, is_breaking) in applied.items():
-            if number > len(steps) and is_breaking:
-                raise JournalError(
-                    f"{name} has schema step {number} ({newer}) of a newer dagcall, which this one cannot work with: "
-                    "use that dagcall, or another schema"
-                )
+        _refuse_newer(applied, name, steps)
         for step in steps[len(applied) :]:
             await connection.execute(step.forward)
             await connection.execute(
@@ -76,6 +71,26 @@ async def upgrade(connection: Any, name: str, schema: str, steps: tuple[Step, ..
                 step.number,
                 step.name,
                 step.is_breaking,
+            )
+
+
+async def check_current(connection: Any, name: str) -> None:
+    """Raises `JournalError` where there is no journal, or one that has to be brought up to date first, or one that a newer
+    dagcall made unusable for this one. Changes nothing."""
+    if not await connection.fetchval("SELECT to_regclass('schema_steps') IS NOT NULL"):
+        raise JournalError(f"there is no {name}")
+    applied = await _applied(connection)
+    _refuse_newer(applied, name, STEPS)
+    if len(applied) < len(STEPS):
+        raise JournalError(f"{name} is of an older dagcall: a server of this one brings it up to date")
+
+
+def _refuse_newer(applied: dict[int, tuple[str, bool]], name: str, steps: tuple[Step, ...]) -> None:
+    for number, (newer, is_breaking) in applied.items():
+        if number > len(steps) and is_breaking:
+            raise JournalError(
+                f"{name} has schema step {number} ({newer}) of a newer dagcall, which this one cannot work with: "
+                "use that dagcall, or another schema"
             )
 
 

@@ -8,7 +8,6 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from dagcall.errors import JournalCorrupt, JournalError
@@ -23,23 +22,11 @@ from dagcall.journal.sqlite_file import (
     explain,
     look_before,
 )
+from dagcall.journal.stored_run import StoredRun
 from dagcall.model.ids import RunKey
-from dagcall.model.plan import DagPlan
-from dagcall.model.records import JournalRecord, RunHead
 
 _COPIED_AT_ONCE = 256
 """Pages, between which a server may write."""
-
-
-@dataclass(frozen=True)
-class StoredRun:
-    """A run as it is stored; `damage` in words, where it could not be read whole."""
-
-    key: RunKey
-    head: RunHead | None = None
-    plan: DagPlan | None = None
-    records: tuple[JournalRecord, ...] = ()
-    damage: str | None = None
 
 
 @contextlib.contextmanager
@@ -71,14 +58,24 @@ def runs(connection: sqlite3.Connection) -> Iterator[StoredRun]:
     """Every run, the damaged ones too."""
     keys = [RunKey(*row) for row in connection.execute("SELECT dag_id, run_id FROM runs ORDER BY run")]
     for key in keys:
+        connection.execute("BEGIN")  # a server may be writing: head and records must be of one moment
         try:
-            head = sqlite_reading.head(connection, key)
-            if head is None:
-                continue  # deleted since
-            plan = sqlite_reading.plan_of(connection, key.dag_id, head.plan_version)
-            yield StoredRun(key, head, plan, tuple(sqlite_reading.records(connection, key)))
-        except JournalError as error:
-            yield StoredRun(key, damage=str(error))
+            run = _stored(connection, key)
+        finally:
+            connection.execute("COMMIT")
+        if run is not None:
+            yield run
+
+
+def _stored(connection: sqlite3.Connection, key: RunKey) -> StoredRun | None:
+    try:
+        head = sqlite_reading.head(connection, key)
+        if head is None:
+            return None  # deleted since
+        plan = sqlite_reading.plan_of(connection, key.dag_id, head.plan_version)
+        return StoredRun(key, head, plan, tuple(sqlite_reading.records(connection, key)))
+    except JournalError as error:
+        return StoredRun(key, damage=str(error))
 
 
 def vacuum(path: Path) -> tuple[int, int]:
