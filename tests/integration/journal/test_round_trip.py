@@ -24,6 +24,8 @@ from dagcall.model.states import RunState
 INTEGERS = st.integers(-(2**63), 2**63 - 1)
 TIMES = st.floats(allow_nan=False, allow_infinity=False)
 POSITIVE = st.floats(min_value=1, allow_nan=False, allow_infinity=False)
+NO_NUL = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=5)
+"""What PostgreSQL takes as text, and so every engine."""
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | TIMES | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
@@ -77,9 +79,9 @@ def sequences(draw: st.DrawFn) -> list[tuple[Batch, str]]:
                     run_after=TIMES,
                     # One DAG has one run for a logical date: the runs differ in the sign of theirs.
                     logical_date=st.none() | (POSITIVE if key.run_id == "r1" else POSITIVE.map(operator.neg)),
-                    caller=st.text(max_size=5),
+                    caller=NO_NUL,
                     conf=st.binary(max_size=20),
-                    idempotency_key=st.none() | st.text(max_size=5),
+                    idempotency_key=st.none() | NO_NUL,
                     last_record=st.just(0),
                 )
             )
@@ -90,7 +92,7 @@ def sequences(draw: st.DrawFn) -> list[tuple[Batch, str]]:
             state=draw(st.sampled_from(RunState)),
             start_date=draw(st.none() | TIMES),
             end_date=draw(st.none() | TIMES),
-            note=draw(st.none() | st.text(max_size=5)),
+            note=draw(st.none() | NO_NUL),
             outcome=draw(st.text(max_size=5)),
             last_record=head.last_record + count,
         )
