@@ -72,8 +72,8 @@ class Client:
     def call(self, dag_id: str, params: Mapping[str, Any] | None = None, /, **keywords: Any) -> Any:
         """Run the DAG with these params and return its result: plain JSON values, None when it has none.
 
-        Several result tasks give a dict by task id; what is large or no JSON is a `Reference`. Raises `RunFailed` when the outcome is a failure, and
-        `NotFinished`, which has the run id, when it is not certain within the `wait` option.
+        Several result tasks give a dict by task id; what is large or no JSON is a `Reference`. Raises `RunFailed` when
+        the outcome is a failure, and `NotFinished`, which has the run id, when it is not certain within the `wait` option.
         """
         content = encode_params(params, keywords)
         return self._drive(_flow.call(dag_id, content, self._options, time.monotonic(), self._decode))

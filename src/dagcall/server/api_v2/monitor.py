@@ -20,8 +20,8 @@ async def version(context: Context, request: Request, caller: Caller) -> Respons
 
 
 async def health(context: Context, request: Request, caller: Caller) -> Response:
-    """One process is scheduler and DAG processor here: it is alive if it answers. There is no triggerer, and the journal is
-    what the metadata database is to Airflow."""
+    """One process is scheduler and DAG processor here: it is alive if it answers. Triggerers come and go with the tasks
+    that need one; the journal is what the metadata database is to Airflow."""
     coordinator, now = context.coordinator, iso(time.time())
     serving = "unhealthy" if coordinator.is_stopping else "healthy"
     loaded = serving if coordinator.catalog.is_loaded else "unhealthy"
