@@ -79,12 +79,6 @@ def test_its_options_are_those_of_dagcall_serve() -> None:
         assert option in usage.stdout.decode()
 
 
-def test_its_settings_are_those_that_are_read() -> None:
-    documented = set(re.findall(r"^\| `(\w+)` \|", README, re.MULTILINE))
-    source = "".join(path.read_text() for path in (ROOT / "src/dagcall/airflow_bridge").rglob("*.py"))
-    assert documented == set(re.findall(r'"dagcall", "(\w+)"', source))
-
-
 def environment() -> dict[str, str]:
     """Like a user's, but that nothing of theirs is touched."""
     return os.environ | {"PYTHONPATH": str(ROOT / "src")}
