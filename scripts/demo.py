@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import dagcall
+from dagcall.testing.ports import free_port
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 QUESTION = "What is the maximum number of task instances that can run at once?"
@@ -19,7 +19,7 @@ REPEATS = 20
 
 
 def main() -> int:
-    port = _free_port()
+    port = free_port()
     print("Starting `dagcall serve examples/dags` (SQLite journal, local warm workers) ...", flush=True)
     begun = time.monotonic()
     server = subprocess.Popen(
@@ -84,13 +84,6 @@ def _wait_until_loaded(client: dagcall.Client, server: "subprocess.Popen[str]") 
             if server.poll() is not None or time.monotonic() > deadline:
                 raise
             time.sleep(0.05)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,8 @@ from typing import Any, Literal, TypeVar
 
 import httpx
 import psutil
+
+from dagcall.testing.ports import free_port
 
 Fact = TypeVar("Fact")
 Role = Literal["side", "zygote", "worker", "triggerer"]
@@ -58,7 +59,7 @@ class Server:
     ) -> None:
         """`launcher`: a program that becomes the server, which is the rest of its arguments."""
         self.home = home
-        self.port = port or _free_port()
+        self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         command = [*launcher, sys.executable, "-m", "dagcall.cli", "serve", str(dags), "--port", str(self.port)]
         command += [*arguments, "--journal", journal or f"sqlite:///{home / 'journal.db'}"]
@@ -229,13 +230,6 @@ def _title(process: psutil.Process) -> str:
         return " ".join(process.cmdline()).strip()
     except psutil.NoSuchProcess:
         return ""
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def failure(answer: httpx.Response) -> dict[str, Any]:

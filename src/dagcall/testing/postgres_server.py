@@ -9,13 +9,14 @@ import importlib.util
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import threading
 import time
 from pathlib import Path
 from typing import Any, Self
+
+from dagcall.testing.ports import free_port
 
 NOBODY = 65534
 START_LIMIT = 60.0
@@ -30,7 +31,7 @@ class PostgresServer:
         """`settings`: such as `fsync=off`. Raises `RuntimeError`."""
         # Not in the test's own folder: nobody may not enter that.
         self._folder = Path(tempfile.mkdtemp(prefix="dagcall-postgres-"))
-        self.port = _free_port()
+        self.port = free_port()
         self._settings = [part for one in settings for part in ("-c", one)]
         self._as_whom: dict[str, Any] = {}
         if os.getuid() == 0:
@@ -137,12 +138,6 @@ def _installed(folder: Path) -> Path:
 
 def _environment() -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def _end_with_parent() -> None:

@@ -2,19 +2,16 @@
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-import uvicorn
 
-from dagcall.server.app import create_app
 from dagcall.server.http_protocol import BoundedHttp
-from dagcall.server.settings import ServerSettings
 
 from ...unit.server.conftest import coordinator  # noqa: F401  the fixture, with its DAGs
 from ...unit.server.scripted import ScriptedCoordinator
+from .listening import listening
 
 pytestmark = pytest.mark.anyio
 
@@ -33,15 +30,8 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 async def port(coordinator: ScriptedCoordinator) -> AsyncIterator[int]:  # noqa: F811
-    app = create_app(coordinator, ServerSettings(body_limit=1_000_000))
-    server = uvicorn.Server(uvicorn.Config(app, http=Impatient, log_config=None, access_log=False, lifespan="off"))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        serving = asyncio.ensure_future(server.serve([listener]))
-        try:
-            yield listener.getsockname()[1]
-        finally:
-            server.should_exit = True
-            await serving
+    async with listening(coordinator, http=Impatient) as found:
+        yield found
 
 
 async def said(port: int, *pieces: bytes) -> bytes:
