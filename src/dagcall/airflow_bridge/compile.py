@@ -31,6 +31,7 @@ from dagcall.contract.hints import hints_of
 from dagcall.model.notice import Call
 from dagcall.model.plan import RETURN_VALUE, DagPlan, MappedGroup, Mapping, MapSource, Retry, TaskPlan, XComRef
 from dagcall.model.states import TriggerRule
+from dagcall.options import Options
 
 Operator = BaseOperator | MappedOperator
 ExpandInput = DictOfListsExpandInput | ListOfDictsExpandInput
@@ -43,7 +44,7 @@ def compile_dag(dag: DAG, *, version: str, relative_fileloc: str, unforkable: Se
     declared, aliases = assets.declarations_of(dag)
     result_schemas, unclear = returns.of_dag(dag)
     wishes = wishes_of(tags)
-    isolated = wishes.isolation or conf.get("dagcall", "isolation", fallback="warm") == "task"
+    isolated = wishes.isolation or conf.get("dagcall", "isolation", fallback=Options.isolation) == "task"
     plan = DagPlan(
         dag_id=dag.dag_id,
         version=version,

@@ -79,13 +79,13 @@ def _listened_to() -> list[str]:
 def inherits_airflow_limits() -> bool:
     """Whether limits that nobody wrote bind: `max_active_tasks_per_dag`, `max_active_runs_per_dag`, the slots of the
     `default_pool` and `parallelism`, as configured for Airflow."""
-    return bool(conf.getboolean("dagcall", "inherit_airflow_limits", fallback=False))
+    return bool(conf.getboolean("dagcall", "inherit_airflow_limits", fallback=options.Options.inherit_airflow_limits))
 
 
 @functools.cache
 def inline_limit() -> int:
     """Bytes of JSON of a result; a larger one is given by reference."""
-    return int(conf.getint("dagcall", "inline_limit", fallback=1 << 20))
+    return int(conf.getint("dagcall", "inline_limit", fallback=options.Options.inline_limit))
 
 
 @functools.cache
