@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import httpx
 
@@ -43,12 +43,12 @@ class Call:
     def key(self) -> str:
         return f"call-{self.number}"
 
-    def chance(self) -> random.Random:
-        return random.Random(f"{self.seed} {self.number}")
+    def chance(self, about: str) -> random.Random:
+        return random.Random(f"{self.seed} {self.number} {about}")
 
     @property
     def dag_id(self) -> str:
-        (shape,) = self.chance().choices(SHAPES, WEIGHTS)
+        (shape,) = self.chance("shape").choices(SHAPES, WEIGHTS)
         return f"{'once' if self.number % 2 else 'again'}_{shape}"
 
 
@@ -100,7 +100,7 @@ class Log:
         with self._lock:
             self._file.write(text + "\n")
 
-    def _lines(self, kind: str) -> Iterator[dict]:  # type: ignore[type-arg]
+    def _lines(self, kind: str) -> Iterator[dict[str, Any]]:
         with self._path.open() as file:
             for text in file:
                 line = json.loads(text)
@@ -129,13 +129,13 @@ class Wire(httpx.BaseTransport):
             is_stream = response.headers.get("Content-Type", "").startswith("application/x-ndjson")
             body = b"" if is_stream else b"".join(response.stream)  # type: ignore[arg-type] # a byte stream
         except httpx.TransportError as error:
-            self._log.count(f"{type(error).__name__}")
+            self._log.count(type(error).__name__)
             raise
         self._log.count(str(response.status_code))
         run_id, outcome = response.headers.get("Dagcall-Run-Id"), response.headers.get("Dagcall-Outcome")
-        if run_id is not None and outcome is not None:
+        if run_id is not None:
             value = body if response.status_code == 200 and outcome == "success" and not is_stream else None
-            what = "accepted" if outcome == "running" or is_stream else outcome
+            what = "accepted" if outcome in (None, "running") or is_stream else outcome
             dag_id = request.url.path.split("/")[2]
             self._log.tell(Told(dag_id, run_id, what, value, "", request.headers.get("Idempotency-Key")))
         if is_stream:
@@ -187,7 +187,7 @@ class Callers:
 
     def _make(self, client: dagcall.Client, call: Call) -> str | None:
         """Until it is answered. Returns a complaint."""
-        chance = call.chance()
+        chance = call.chance("how")
         client = client.with_options(key=call.key, retry=GIVE_UP)
         for _ in range(2 if chance.random() < ASKED_AGAIN else 1):
             (how,) = chance.choices(HOW, (6, 2, 2))
