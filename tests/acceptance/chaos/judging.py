@@ -2,6 +2,7 @@
 
 - Each call has one run, and there is no other run.
 - A task fails only when its code does, or a process was killed that it needed; and only with its last try.
+- What is recorded as a success has run.
 - A lost attempt is explained by a kill while it ran. The death of one worker explains one; the death of the database none.
 """
 
@@ -10,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from dagcall.testing.promises import Entry, StoredRun
+from dagcall.testing.promises import Effect, Entry, StoredRun
 
 from .callers import Call
 
@@ -38,10 +39,18 @@ class Loss:
         return f"{self.run}: try {number} of task {task}: {self.end.data['error']}"
 
 
-def violations(runs: Sequence[StoredRun], calls: Iterable[Call], kills: Sequence[Killed]) -> Iterator[str]:
+def violations(
+    runs: Sequence[StoredRun], calls: Iterable[Call], effects: Iterable[Effect], kills: Sequence[Killed]
+) -> Iterator[str]:
     yield from _of_calls(runs, calls)
+    ran = {(one.run_id, one.task_id, one.map_index, one.try_number) for one in effects}
     for run in runs:
         yield from _of_failures(run)
+        for entry in run.entries:
+            if entry.event == "attempt_ended" and entry.data["state"] == "success":
+                task = tuple(entry.data[name] for name in ("task_id", "map_index", "try_number"))
+                if (run.run_id, *task) not in ran:
+                    yield f"P2: {run}: a success of {task} is recorded, and it never ran"
     yield from _unexplained([loss for run in runs for loss in losses(run)], kills)
 
 

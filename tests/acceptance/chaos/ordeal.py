@@ -18,6 +18,7 @@ from pathlib import Path
 
 import psutil
 
+from dagcall.cli.exits import Exit
 from dagcall.testing import promises
 from dagcall.testing.postgres_server import PostgresServer
 from dagcall.testing.promises import Effect, StoredRun
@@ -45,6 +46,7 @@ class Report:
     kills: Counter[str]
     answers: Counter[str]
     seconds: float
+    starts_again: int
 
     def __str__(self) -> str:
         def words(counts: Counter[str]) -> str:
@@ -58,7 +60,7 @@ class Report:
         again = sum(entry.kind == "task" and entry.data["state"] == "up_for_retry" for entry in entries)
         lines = [
             f"seed {self.seed}: {len(self.runs)} runs, {once} of them without retries; outcomes: {words(outcomes)}",
-            f"{self.kills.total()} kills: {words(self.kills)}",
+            f"{self.kills.total()} kills: {words(self.kills)}; {self.starts_again} starts without a database, repeated",
             f"answers: {words(self.answers)}",
             f"{attempts} attempts, {lost.total()} lost ({words(lost)}), {again} retries",
             f"{self.seconds:.0f} s, {len(self.runs) / self.seconds:.1f} runs/s",
@@ -97,6 +99,7 @@ class Ordeal:
         self._done: list[Killed] = []
         self._complaints: list[str] = []
         self._servers = 0
+        self._starts_again = 0
         self._server = self._started(None)
 
     def play(self) -> Report:
@@ -124,6 +127,7 @@ class Ordeal:
 
     def _started(self, port: int | None) -> Server:
         self._servers += 1
+        self._began = time.time()
         environment = {"EFFECTS": str(self._effects)}
         return Server(
             self._home, self._dags, workers=WORKERS, journal=self._journal, port=port, environment=environment
@@ -133,8 +137,7 @@ class Ordeal:
         """Whoever waits is told when the server ends by itself, or nothing goes on any more."""
         deadline, answered = time.monotonic() + STANDSTILL, self._log.answered
         while not fact():
-            ended = self._server.process.poll()
-            assert ended is None, f"the server ended by itself ({ended}):\n{self._server.messages.read_text()[-4000:]}"
+            self._supervise()
             if self._log.answered > answered:
                 deadline, answered = time.monotonic() + STANDSTILL, self._log.answered
             assert len(self._log.complaints) < TOO_MUCH, self._log.complaints
@@ -142,6 +145,20 @@ class Ordeal:
                 f"seed {self._seed}: no {what} for {STANDSTILL:g} s, {answered} answered"
             )
             time.sleep(0.02)
+
+    def _supervise(self) -> None:
+        """As a supervisor does, start again a server that has found no database; it ends for no other reason."""
+        ended = self._server.process.poll()
+        if ended is None:
+            return
+        said = self._server.messages.read_text()
+        was_without = any(one.victim == "database" and one.when >= self._began for one in self._done)
+        may_end = ended == Exit.UNAVAILABLE and was_without and "listening on" not in said
+        assert may_end, f"the server ended by itself ({ended}):\n{said[-4000:]}"
+        self._starts_again += 1
+        self._server.http.close()
+        self._keep_messages()
+        self._server = self._started(self._server.port)
 
     def _is_due(self, kill: Kill) -> Callable[[], bool]:
         since = time.monotonic()
@@ -215,6 +232,6 @@ class Ordeal:
         effects = [Effect(**json.loads(line)) for line in self._effects.read_bytes().splitlines()]
         found = [*self._complaints, *self._log.complaints]
         found += promises.violations(runs, self._log.told(), effects, self._log.seen(), kills=explaining)
-        found += judging.violations(runs, self._calls, self._done)
+        found += judging.violations(runs, self._calls, effects, self._done)
         kills = Counter(one.victim for one in self._done)
-        return Report(self._seed, runs, found, kills, self._log.counts, seconds)
+        return Report(self._seed, runs, found, kills, self._log.counts, seconds, self._starts_again)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dagcall.testing.promises import Entry, StoredRun
+from dagcall.testing.promises import Effect, Entry, StoredRun
 
 from .callers import Call
 from .judging import Killed, violations
@@ -24,8 +24,8 @@ def run(*entries: Entry, key: str | None = CALL.key, retries: int = 0) -> Stored
 LOST = run(entry(1, 10.0, "attempt_started", "running"), entry(2, 12.0, "attempt_ended", "failed", "WorkerLost"))
 
 
-def found(*runs: StoredRun, kills: tuple[Killed, ...] = ()) -> list[str]:
-    return [one.partition(":")[0] for one in violations(runs, [CALL], kills)]
+def found(*runs: StoredRun, kills: tuple[Killed, ...] = (), effects: tuple[Effect, ...] = ()) -> list[str]:
+    return [one.partition(":")[0] for one in violations(runs, [CALL], effects, kills)]
 
 
 def test_a_loss_is_explained_by_a_kill_while_it_ran() -> None:
@@ -38,9 +38,9 @@ def test_a_loss_is_explained_by_a_kill_while_it_ran() -> None:
 
 def test_one_worker_explains_one_loss() -> None:
     other = run(*LOST.entries, key=None)
-    both = [one for one in violations([LOST, other], [CALL], [Killed(11.0, "worker")]) if "no kill" in one]
+    both = [one for one in violations([LOST, other], [CALL], [], [Killed(11.0, "worker")]) if "no kill" in one]
     assert len(both) == 1
-    assert not any("no kill" in one for one in violations([LOST, other], [CALL], [Killed(11.0, "side")]))
+    assert not any("no kill" in one for one in violations([LOST, other], [CALL], [], [Killed(11.0, "side")]))
 
 
 def test_a_call_has_one_run() -> None:
@@ -57,5 +57,11 @@ def test_a_task_fails_with_its_last_try() -> None:
 
 
 def test_an_error_that_nothing_explains() -> None:
-    (words,) = violations([run(entry(1, 10.0, "attempt_ended", "failed", "OSError"))], [CALL], [])
+    (words,) = violations([run(entry(1, 10.0, "attempt_ended", "failed", "OSError"))], [CALL], [], [])
     assert "nothing explains" in words
+
+
+def test_what_is_recorded_as_a_success_has_run() -> None:
+    done = run(entry(1, 10.0, "attempt_started", "running"), entry(2, 12.0, "attempt_ended", "success"))
+    assert found(done) == ["P2"]
+    assert found(done, effects=(Effect("once_chain", "r", "first", -1, 1),)) == []
