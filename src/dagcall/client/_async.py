@@ -94,7 +94,7 @@ class AsyncClient:
         """Start a run and follow it: its events up to `end`."""
         headers = {"accept": NDJSON}
         request = _flow.call_request(dag_id, encode_params(params, keywords), self._options, headers, SILENCE)
-        return self._follow(EventFollower(dag_id, opening=request))
+        return self._follow(EventFollower(dag_id, opening=request, retry=self._options.retry))
 
     def map(
         self,
@@ -205,7 +205,7 @@ class AsyncClient:
                                 return
                         follower.closed("The server closed the stream")
             except httpx.TransportError as error:
-                follower.closed(self._address.broken(error, 0.0).reason)
+                follower.broke(self._address.broken(error, time.monotonic()))
             if not follower.is_over():
                 await asyncio.sleep(follower.pause)
 
@@ -280,7 +280,7 @@ class AsyncRunHandle:
         `RolledBack` is raised. A run that fails raises what `result` would.
         """
         reader = ChunkReader(task_id, on_rollback)
-        events = self._client._follow(EventFollower(self.dag_id, run_id=self.id, until_outcome=True))
+        events = self._client._follow(self._follower(until_outcome=True))
         async with aclosing(events):
             async for event in events:
                 chunk = reader.feed(event)
@@ -289,8 +289,11 @@ class AsyncRunHandle:
 
     def events(self, *, until: Literal["end", "outcome"] = "end") -> AsyncIterator[RunEvent]:
         """The run's events from the first on, as they happen. `outcome`: none after `result` or `failure`."""
-        follower = EventFollower(self.dag_id, run_id=self.id, until_outcome=until == "outcome")
-        return self._client._follow(follower)
+        return self._client._follow(self._follower(until_outcome=until == "outcome"))
+
+    def _follower(self, *, until_outcome: bool) -> EventFollower:
+        retry = self._client._options.retry
+        return EventFollower(self.dag_id, run_id=self.id, until_outcome=until_outcome, retry=retry)
 
     async def cancel(self) -> bool:
         """Ask for the run's end; teardowns still run. False: it had already ended."""

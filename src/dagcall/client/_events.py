@@ -3,14 +3,15 @@
 Guarantee: every event is handed out once and in order, over any number of broken connections: a reconnect asks for
 what follows the last id seen. It is over after `end`, after the outcome when only that was asked for, or when the
 server says so (204). What cannot be resumed (the call was sent, no event came back) is an error, never a second call,
-unless the call has a key: then it is repeated.
+unless the call has a key: then it is repeated. As with other calls (`_flow`), one that reached nobody, or was refused
+before any work was done, is repeated for `retry` seconds.
 """
 
 import json
 from dataclasses import replace
 
-from dagcall.client._flow import problem_of, run_path
-from dagcall.client._wire import Accepted, Request, Response, RunEvent
+from dagcall.client._flow import Repetition, nobody_there, problem_of, refused_for, run_path
+from dagcall.client._wire import Accepted, Broken, Request, Response, RunEvent
 from dagcall.errors import NotAcceptable, NotSupported, Problem, ServerError, Unavailable, Unreachable
 
 NDJSON = "application/x-ndjson"
@@ -24,7 +25,13 @@ class EventFollower:
     """State of one reader. `until_outcome`: over at `result` or `failure`, not only at `end`."""
 
     def __init__(
-        self, dag_id: str, *, run_id: str | None = None, opening: Request | None = None, until_outcome: bool = False
+        self,
+        dag_id: str,
+        *,
+        run_id: str | None = None,
+        opening: Request | None = None,
+        until_outcome: bool = False,
+        retry: float = 0.0,
     ) -> None:
         assert run_id or opening, "a follower needs a run, or the request that starts one"
         self._dag_id = dag_id
@@ -34,6 +41,9 @@ class EventFollower:
         self._until_outcome = until_outcome
         self._last_id = 0
         self._failures = 0
+        self._retry = retry
+        self._repetition = Repetition(retry)
+        self._refused_for: float | None = None
         self._is_over = False
 
     def is_over(self) -> bool:
@@ -54,6 +64,7 @@ class EventFollower:
 
     def opened(self, response: Response) -> None:
         """The head of an answer (with its content, unless it is a stream)."""
+        self._refused_for = None
         if response.status < 300:
             self._run_id = self._run_id or response.headers.get("dagcall-run-id")
         if response.status == 204:
@@ -61,6 +72,10 @@ class EventFollower:
         elif response.status == 202 or (response.status == 200 and not _is_stream(response)):
             raise NotSupported("This server does not send a run's events: it answered the call without a stream.")
         elif response.status != 200:
+            refused = refused_for(response)
+            if refused is not None and self._repetition.has_time(response.at, refused):
+                self._refused_for = refused
+                return
             problem = problem_of(response)
             if not (self._last_id and isinstance(problem, Unavailable)):
                 raise _explained(problem)
@@ -78,12 +93,24 @@ class EventFollower:
         if event.id <= self._last_id:
             return None
         self._last_id, self._failures = event.id, 0
+        self._repetition = Repetition(self._retry)
         self._run_id = self._run_id or event.run_id
         self._is_over = event.event == "end" or (self._until_outcome and event.event in ("result", "failure"))
         return event
 
+    def broke(self, broken: Broken) -> None:
+        """The connection failed, or none was made. Raises `Unreachable` when there is no going on."""
+        if broken.sent or self._run_id is not None:
+            self.closed(broken.reason)
+            return
+        self._refused_for = None
+        self._failures += 1
+        if not self._repetition.has_time(broken.at, self.pause):
+            raise nobody_there(broken)
+
     def closed(self, reason: str) -> None:
-        """The connection ended, or none was made. Raises `Unreachable` when there is no going on."""
+        """The stream ended before its time. Raises `Unreachable` when there is no going on."""
+        self._refused_for = None
         self._failures += 1
         if self._is_over:
             return
@@ -96,7 +123,7 @@ class EventFollower:
     @property
     def pause(self) -> float:
         """Seconds before the next request."""
-        return 0.1 * float(2**self._failures)
+        return 0.1 * float(2**self._failures) if self._refused_for is None else self._refused_for
 
 
 def _explained(problem: Problem) -> Problem:

@@ -175,16 +175,16 @@ def _send(request: Request, retry: float, until: float, *, is_repeatable: bool) 
 
     Returns the answer, and whether an earlier sending may have been received too.
     """
-    give_up: float | None = None
+    repetition = Repetition(retry, until)
     may_have_arrived = False
     backoff = _FIRST_PAUSE
     while True:
         reply = yield request
         if isinstance(reply, Response):
-            retry_after = _retry_after(reply) if reply.status in (429, 503) else None
-            if retry_after is None or "dagcall-outcome" in reply.headers:
+            refused = refused_for(reply)
+            if refused is None:
                 return reply, may_have_arrived
-            pause = max(retry_after, _FIRST_PAUSE)
+            pause = refused
         else:
             assert isinstance(reply, Broken), reply
             may_have_arrived = may_have_arrived or reply.sent
@@ -194,12 +194,38 @@ def _send(request: Request, retry: float, until: float, *, is_repeatable: bool) 
                     "start a second run. Give calls a key or a run_id to make repeating them safe."
                 )
             pause, backoff = backoff, min(2 * backoff, _LONGEST_PAUSE)
-        give_up = min(reply.at + retry, until) if give_up is None else give_up
-        if reply.at + pause > give_up:
+        if not repetition.has_time(reply.at, pause):
             if isinstance(reply, Response):
                 return reply, may_have_arrived
-            raise Unreachable(f"{reply.reason}. Is `dagcall serve` running there (DAGCALL_URL)?")
+            raise nobody_there(reply)
         yield Pause(pause)
+
+
+class Repetition:
+    """For how long one request is repeated: `retry` seconds from its first failure on, but not after `until`."""
+
+    def __init__(self, retry: float, until: float = math.inf) -> None:
+        self._retry = retry
+        self._until = until
+        self._give_up: float | None = None
+
+    def has_time(self, at: float, pause: float) -> bool:
+        """Whether it may be sent again `pause` seconds after a failure."""
+        if self._give_up is None:
+            self._give_up = min(at + self._retry, self._until)
+        return at + pause <= self._give_up
+
+
+def refused_for(response: Response) -> float | None:
+    """Seconds after which a request may be sent again that the server refused before doing any work; None: it did not."""
+    retry_after = _retry_after(response) if response.status in (429, 503) else None
+    if retry_after is None or "dagcall-outcome" in response.headers:
+        return None
+    return max(retry_after, _FIRST_PAUSE)
+
+
+def nobody_there(broken: Broken) -> Unreachable:
+    return Unreachable(f"{broken.reason}. Is `dagcall serve` running there (DAGCALL_URL)?")
 
 
 def _accepted(dag_id: str, response: Response) -> Accepted:

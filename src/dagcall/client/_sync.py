@@ -91,7 +91,7 @@ class Client:
         """Start a run and follow it: its events up to `end`."""
         headers = {"accept": NDJSON}
         request = _flow.call_request(dag_id, encode_params(params, keywords), self._options, headers, SILENCE)
-        return self._follow(EventFollower(dag_id, opening=request))
+        return self._follow(EventFollower(dag_id, opening=request, retry=self._options.retry))
 
     def map(
         self,
@@ -203,7 +203,7 @@ class Client:
                     if is_stream:
                         follower.closed("The server closed the stream")
             except httpx.TransportError as error:
-                follower.closed(self._address.broken(error, 0.0).reason)
+                follower.broke(self._address.broken(error, time.monotonic()))
             if not follower.is_over():
                 time.sleep(follower.pause)
 
@@ -281,7 +281,7 @@ class RunHandle:
         `RolledBack` is raised. A run that fails raises what `result` would.
         """
         reader = ChunkReader(task_id, on_rollback)
-        events = self._client._follow(EventFollower(self.dag_id, run_id=self.id, until_outcome=True))
+        events = self._client._follow(self._follower(until_outcome=True))
         with closing(events):
             for event in events:
                 chunk = reader.feed(event)
@@ -290,8 +290,11 @@ class RunHandle:
 
     def events(self, *, until: Literal["end", "outcome"] = "end") -> Iterator[RunEvent]:
         """The run's events from the first on, as they happen. `outcome`: none after `result` or `failure`."""
-        follower = EventFollower(self.dag_id, run_id=self.id, until_outcome=until == "outcome")
-        return self._client._follow(follower)
+        return self._client._follow(self._follower(until_outcome=until == "outcome"))
+
+    def _follower(self, *, until_outcome: bool) -> EventFollower:
+        retry = self._client._options.retry
+        return EventFollower(self.dag_id, run_id=self.id, until_outcome=until_outcome, retry=retry)
 
     def cancel(self) -> bool:
         """Ask for the run's end; teardowns still run. False: it had already ended."""

@@ -121,6 +121,21 @@ def test_stream_starts_a_run_and_follows_it() -> None:
         assert [event.data for event in one.stream("d")] == [1, 2, 3, 4]
 
 
+def test_stream_is_repeated_when_the_server_is_full() -> None:
+    answers = [httpx.Response(503, headers={"Retry-After": "0"}), ndjson("accepted", "end")]
+
+    with client(lambda request: answers.pop(0)) as one:
+        assert [event.event for event in one.stream("d")] == ["accepted", "end"]
+
+    async def same() -> None:
+        answers.extend((httpx.Response(429, headers={"Retry-After": "0"}), ndjson("accepted", "end")))
+        transport = httpx.MockTransport(lambda request: answers.pop(0))
+        async with AsyncClient("http://dagcall.test", transport=transport) as two:
+            assert [event.event async for event in two.stream("d")] == ["accepted", "end"]
+
+    asyncio.run(same())
+
+
 def test_a_broken_connection_is_unreachable_and_says_where() -> None:
     def handler(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused")

@@ -1,12 +1,13 @@
 """Following events: order, resuming, ending."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from dagcall import errors
-from dagcall.client._events import EventFollower
-from dagcall.client._wire import Request, Response
+from dagcall.client._events import SILENCE, EventFollower
+from dagcall.client._wire import Broken, Request, Response
 
 STREAM = Response(200, {"content-type": "application/x-ndjson", "dagcall-run-id": "r1"}, b"")
 CALL = Request("POST", "/call/d")
@@ -63,6 +64,43 @@ def test_a_call_with_a_key_is_repeated() -> None:
     follower.opened(STREAM)
     follower.closed("reset")
     assert follower.request().path == "/call/d/r1/events"
+
+
+def refused(status: int, after: str, at: float, **headers: str) -> Response:
+    document = json.dumps(errors.Overloaded().document()).encode()
+    return Response(status, {"retry-after": after, **headers}, document, at)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_call_that_was_refused_is_repeated_as_any_other(status: int) -> None:
+    follower = EventFollower("d", opening=CALL, retry=5)
+    for at in (0.0, 2.0):
+        follower.opened(refused(status, "2", at))
+        assert (follower.request(), follower.pause) == (replace(CALL, read_timeout=SILENCE), 2.0)
+    with pytest.raises(errors.Unavailable):
+        follower.opened(refused(status, "2", 4.0))
+    follower = EventFollower("d", opening=CALL, retry=5)
+    follower.opened(refused(status, "2", 0.0))
+    follower.opened(STREAM)
+    assert follower.request().path == "/call/d/r1/events"
+
+
+def test_a_refusal_without_a_time_or_of_a_run_that_exists_is_not_repeated() -> None:
+    for told in (Response(503, {}, b"{}"), refused(503, "1", 0.0, **{"dagcall-outcome": "running"})):
+        with pytest.raises(errors.Unavailable):
+            EventFollower("d", opening=CALL, retry=5).opened(told)
+    with pytest.raises(errors.Unavailable):
+        EventFollower("d", opening=CALL, retry=0).opened(refused(503, "1", 0.0))
+
+
+def test_a_call_that_reached_nobody_is_repeated_and_one_that_was_sent_is_not() -> None:
+    follower = EventFollower("d", opening=CALL, retry=5)
+    follower.broke(Broken(False, "refused", 0.0))
+    assert follower.request().method == "POST"
+    with pytest.raises(errors.Unreachable, match="dagcall serve"):
+        follower.broke(Broken(False, "refused", 5.0))
+    with pytest.raises(errors.Unreachable, match="its run goes on"):
+        EventFollower("d", opening=CALL, retry=5).broke(Broken(True, "reset", 0.0))
 
 
 def test_giving_up_names_the_run() -> None:
