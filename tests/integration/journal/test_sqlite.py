@@ -8,13 +8,14 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from dagcall.errors import JournalCorrupt, JournalError, JournalFenced, JournalLocked
-from dagcall.journal import sqlite_file, sqlite_writer
+from dagcall.journal import sqlite_care, sqlite_file, sqlite_writer
 from dagcall.journal.encoding import encode_plan, encode_record
 from dagcall.journal.sqlite import SqliteJournal
 from dagcall.journal.store import Put
@@ -253,6 +254,23 @@ def writing_process(path: Path) -> Iterator[subprocess.Popen[str]]:
             yield process
         finally:
             process.kill()
+
+
+def test_who_checks_a_journal_sees_each_run_as_of_one_moment(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    with writing_process(path) as process:
+        assert process.stdout is not None
+        for _ in range(100):
+            process.stdout.readline()
+        reading = threading.Thread(target=process.stdout.read)  # so that it never waits for its reader
+        reading.start()
+        with sqlite_care.reading(path) as connection:
+            for _ in range(60):
+                for run in sqlite_care.runs(connection):
+                    assert run.head is not None, run.damage
+                    assert len(run.records) == run.head.last_record
+        process.kill()
+        reading.join()
 
 
 @pytest.mark.parametrize("lines", [1, 100, 3000])
