@@ -22,6 +22,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from dagcall.airflow_bridge.settings import conf
+from dagcall.options import Options
 
 SUPPORTED = ("1.3.",)
 _PLAIN = frozenset({str, int, float, bool, type(None)})
@@ -33,7 +34,7 @@ def is_wanted() -> bool:
     import importlib.metadata
 
     version = importlib.metadata.version("apache-airflow-task-sdk")
-    return version.startswith(SUPPORTED) and conf.getboolean("dagcall", "memoise", fallback=True)
+    return version.startswith(SUPPORTED) and conf.getboolean("dagcall", "memoise", fallback=Options.memoise)
 
 
 def install() -> list[str]:
