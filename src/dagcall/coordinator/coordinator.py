@@ -39,6 +39,7 @@ from dagcall.coordinator.retaking import Retaking
 from dagcall.coordinator.retention import forget, forget_old_runs
 from dagcall.coordinator.run import Run
 from dagcall.coordinator.run_questions import RunQuestions
+from dagcall.coordinator.run_turns import RunTurns
 from dagcall.coordinator.run_waiter import RunWaiter
 from dagcall.coordinator.screening import Screening
 from dagcall.coordinator.sharing import Sharing
@@ -48,7 +49,6 @@ from dagcall.coordinator.triggers import Triggers
 from dagcall.coordinator.watcher import watch
 from dagcall.coordinator.xcom_questions import XComQuestions
 from dagcall.core.machine import RunMachine
-from dagcall.core.slots import Need, Slots
 from dagcall.crashpoints import reached
 from dagcall.errors import DagcallError, JournalError, RunExists, RunNotFound, ShuttingDown
 from dagcall.journal.base import HeadQuery, Journal
@@ -104,7 +104,7 @@ class Coordinator:
         self.kept: Kept
         """From `start` on."""
         self._drivers: dict[RunKey, Driver] = {}
-        self._run_slots: Slots[RunKey] = Slots()
+        self._turns = RunTurns()
         self._limits = Limits(self._clock.now)
         self._screening = Screening(self._limits, journal, self.run, self._drivers)
         self.pools = Pools(journal.store, self._limits, self._drivers.values, self._clock.now)
@@ -383,21 +383,7 @@ class Coordinator:
         run = Run(key, plan, RunMachine(plan, key), head)
         run.ticket = ticket
         assert self._around is not None
-        return run, Driver(run, served.code, self._around, held=self._must_wait(run)), event
-
-    def _must_wait(self, run: Run) -> bool:
-        """`max_active_runs`: further runs are accepted and wait their turn."""
-        limit = run.plan.max_active_runs
-        if limit is None:
-            return False
-        return self._run_slots.enter(run.key, (Need(run.key.dag_id, limit=limit),)) is not None
-
-    def _give_turn(self, key: RunKey) -> None:
-        self._run_slots.leave(key)
-        for admitted in self._run_slots.admit():
-            if admitted in self._drivers:
-                self._drivers[admitted].release()
-        self._limits.pass_on()
+        return run, Driver(run, served.code, self._around, held=self._turns.must_wait(run)), event
 
     async def _resume(self) -> None:
         """Take up the runs that the last server left unfinished."""
@@ -419,7 +405,7 @@ class Coordinator:
         if run is None:
             raise RunNotFound(dag_id=head.key.dag_id, run_id=head.key.run_id)
         code = await self._code_for(run)
-        driver = Driver(run, code, self._around, held=self._must_wait(run))
+        driver = Driver(run, code, self._around, held=self._turns.must_wait(run))
         self._drivers[head.key] = driver
         self._idle.clear()
         if run.outcome is None:
@@ -470,7 +456,10 @@ class Coordinator:
         if run.head.state.is_final:
             self._keep(run)
         self._codes.unuse(driver.code)
-        self._give_turn(run.key)
+        for key in self._turns.leave(run.key):
+            if key in self._drivers:
+                self._drivers[key].release()
+        self._limits.pass_on()
         self._asset_runs.wake()
         if not self._drivers:
             self._idle.set()

@@ -87,6 +87,6 @@ def _left_over(world: World) -> Iterable[str]:
     coordinator = world.life.coordinator
     if coordinator.statistics()["waiting_for_outcome"]:
         yield f"{coordinator.statistics()['waiting_for_outcome']} runs are counted as without an outcome"
-    for name, slots in (("limits", coordinator._limits._slots), ("runs", coordinator._run_slots)):
+    for name, slots in (("limits", coordinator._limits._slots), ("runs", coordinator._turns._slots)):
         if slots._active or slots._waiting:
             yield f"slots of {name} are left taken: {slots._active} {slots._waiting}"
