@@ -26,7 +26,8 @@ FINAL = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"}
 _SUSPENDING = frozenset({"deferred", "rescheduled", "awaiting_input"})
 _AROUND = 2.0
 """Seconds: a process that is killed is seen to be gone a little later."""
-_BY_KILLS = frozenset({"WorkerLost", "CodeLost", "TriggererLost"})
+BY_KILLS = frozenset({"WorkerLost", "CodeLost", "TriggererLost"})
+"""Types of errors that only the end of a process explains."""
 
 RunName = tuple[str, str]
 """DAG id and run id."""
@@ -172,7 +173,7 @@ def _of_instances(run: StoredRun, *, kills: Collection[float] | None) -> Iterato
         instance, state, number = _instance(entry), entry.data["state"], entry.data["try_number"]
         states[instance] = state
         error = entry.data.get("error") or {}
-        if kills is not None and error.get("type") in _BY_KILLS:
+        if kills is not None and error.get("type") in BY_KILLS:
             began = run.entries[0].time
             if not any(began - _AROUND <= kill <= entry.time + _AROUND for kill in kills):
                 yield f"P3: {_words(instance)} is lost ({error['message']}), and nothing was killed"

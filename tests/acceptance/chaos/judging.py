@@ -11,11 +11,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from dagcall.testing.promises import Effect, Entry, StoredRun
+from dagcall.testing.promises import BY_KILLS, Effect, Entry, StoredRun
 
 from .callers import Call
 
-BY_KILLS: Final = frozenset({"WorkerLost", "CodeLost", "TriggererLost"})
 LATE: Final = 1.0
 """Seconds: starts that were under way when a process was killed may be recorded until its death is noticed."""
 

@@ -22,8 +22,7 @@ from ..serving import Server
 
 DAGS = Path(__file__).parent / "dags"
 CALLED = ("once", "again", "wide", "defers", "parent", "produces")
-SINGLE = frozenset({"once", "again", "wide", "defers", "parent", "produces"})
-"""Those answered with the value of one unmapped task."""
+"""Each is answered with the value of one unmapped task."""
 CALLERS = 6
 REACH_LIMIT = 40.0
 ANSWER_LIMIT = 90.0
@@ -84,7 +83,7 @@ class Call:
             return False
         self.run_id = answer.headers["Dagcall-Run-Id"]
         outcome = answer.headers["Dagcall-Outcome"]
-        is_value = answer.status_code == 200 and self.dag_id in SINGLE
+        is_value = answer.status_code == 200 and self.dag_id in CALLED
         what = "accepted" if outcome == "running" else outcome
         self.caller.log.tell(Told(self.dag_id, self.run_id, what, answer.content if is_value else None, "", self.key))
         return outcome != "running"
