@@ -149,8 +149,10 @@ class SqliteWriter:
                     cursor.execute("PRAGMA synchronous = NORMAL")
         except Exception as error:
             self._known.clear()
-            since = time.monotonic() if self.trouble is None else self.trouble.since
-            self.trouble = Trouble(_reason(error), since, isinstance(error, JournalFenced))
+            before, is_fenced = self.trouble, isinstance(error, JournalFenced)
+            if is_fenced and not (before is not None and before.is_final):
+                log.error("%s", error)
+            self.trouble = Trouble(_reason(error), time.monotonic() if before is None else before.since, is_fenced)
             if not isinstance(error, JournalError | sqlite3.Error):
                 log.exception("journal %s: a group of %d entries failed", self._path, len(group))
             # One exception for each: a future's waiter adds its own traceback to it.
