@@ -56,6 +56,8 @@ _NEXT_EPOCH: Final = statement("next_epoch")
 _PROBE: Final = statement("probe")
 PROBE_EVERY = 1.0
 """Seconds, while the last attempt to write has failed."""
+LOOK_EVERY = 5.0
+"""Seconds, while nothing is written: whether the journal is still ours."""
 _INSERT_PLAN: Final = statement("insert_plan")
 _DELETE_RECORDS: Final = statement("delete_records")
 _DELETE_RUN: Final = statement("delete_run")
@@ -113,9 +115,9 @@ class SqliteWriter:
         running = True
         while running:
             try:
-                waiting = [queue.get(timeout=None if self.trouble is None else PROBE_EVERY)]
+                waiting = [queue.get(timeout=LOOK_EVERY if self.trouble is None else PROBE_EVERY)]
             except Empty:
-                self._commit([])  # whether it can be written again is seen without anybody's call
+                self._look()
                 continue
             waiting += [queue.get() for _ in range(queue.qsize())]  # the only taker: what it counts is there
             group = [entry for entry in waiting if entry is not None]
@@ -149,14 +151,27 @@ class SqliteWriter:
                     cursor.execute("PRAGMA synchronous = NORMAL")
         except Exception as error:
             self._known.clear()
-            before, is_fenced = self.trouble, isinstance(error, JournalFenced)
-            if is_fenced and not (before is not None and before.is_final):
-                log.error("%s", error)
-            self.trouble = Trouble(_reason(error), time.monotonic() if before is None else before.since, is_fenced)
+            self._note(error)
             if not isinstance(error, JournalError | sqlite3.Error):
                 log.exception("journal %s: a group of %d entries failed", self._path, len(group))
             # One exception for each: a future's waiter adds its own traceback to it.
             return [Outcome(entry, error=self._failure(error)) for entry in group]
+
+    def _look(self) -> None:
+        """What has become of the journal is seen without anybody's call."""
+        if self.trouble is not None:
+            self._commit([])
+            return
+        try:
+            self._check_epoch()
+        except (JournalFenced, sqlite3.Error) as error:
+            self._note(error)
+
+    def _note(self, error: Exception) -> None:
+        before, is_fenced = self.trouble, isinstance(error, JournalFenced)
+        if is_fenced and not (before is not None and before.is_final):
+            log.error("%s", error)
+        self.trouble = Trouble(_reason(error), time.monotonic() if before is None else before.since, is_fenced)
 
     def _failure(self, error: Exception) -> JournalError:
         if isinstance(error, JournalError):

@@ -221,6 +221,23 @@ def test_a_fenced_server_is_told_by_whom(tmp_path: Path) -> None:
     run_with(tmp_path / "journal.db", test)
 
 
+def test_a_fenced_server_that_writes_nothing_notices_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_writer, "LOOK_EVERY", 0.01)
+
+    async def test(journal: SqliteJournal) -> None:
+        (tmp_path / "journal.db.lock").unlink()
+        assert journal.trouble is None
+        with writing_process(tmp_path / "journal.db") as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            async with asyncio.timeout(20):
+                while journal.trouble is None:  # noqa: ASYNC110 # the journal's own thread sees it
+                    await asyncio.sleep(0.01)
+            assert journal.trouble.is_final
+
+    run_with(tmp_path / "journal.db", test)
+
+
 WRITER = """
     import asyncio, sys
     from dataclasses import replace
