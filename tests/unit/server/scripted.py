@@ -58,6 +58,15 @@ class Skip(Exception):
     pass
 
 
+def hold(params: object, index: int) -> None:
+    """Work of a task, for `ScriptedCoordinator.work`."""
+    raise Hold
+
+
+def fail(params: object, index: int) -> None:
+    raise ValueError("no")
+
+
 class Refuse(Exception):
     """`dagcall.Reject`: (status, detail)."""
 

@@ -8,14 +8,10 @@ from starlette.types import ASGIApp
 
 from dagcall.coordinator.api import Shared
 
-from .scripted import Hold, ScriptedCoordinator, ScriptedRun
+from .scripted import ScriptedCoordinator, ScriptedRun, hold
 from .wire import Wire
 
 pytestmark = pytest.mark.anyio
-
-
-def hold(params: object, index: int) -> object:
-    raise Hold
 
 
 async def begun(http: httpx.AsyncClient, coordinator: ScriptedCoordinator, query: str = "") -> ScriptedRun:

@@ -12,15 +12,11 @@ from dagcall.model.ids import RunKey
 from dagcall.model.plan import Refusal, TaskPlan
 
 from .conftest import plan
-from .scripted import Hold, Refuse, ScriptedCoordinator, Skip
+from .scripted import Refuse, ScriptedCoordinator, Skip, hold
 
 pytestmark = pytest.mark.anyio
 
 RUN_HEADERS = ("dagcall-run-id", "dagcall-outcome", "location", "preference-applied", "server-timing")
-
-
-def hold(params: object, index: int) -> None:
-    raise Hold
 
 
 def skip(params: object, index: int) -> None:

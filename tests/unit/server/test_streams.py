@@ -14,17 +14,13 @@ from dagcall.model.ids import RunKey
 from dagcall.model.plan import TaskPlan
 
 from .conftest import plan
-from .scripted import EPOCH, Hold, ScriptedCoordinator, ScriptedRun
+from .scripted import EPOCH, ScriptedCoordinator, ScriptedRun, hold
 from .wire import Wire
 
 pytestmark = pytest.mark.anyio
 
 NDJSON = {"Accept": "application/x-ndjson"}
 SSE = {"Accept": "text/event-stream"}
-
-
-def hold(params: object, index: int) -> None:
-    raise Hold
 
 
 def lines(body: bytes) -> list[dict[str, Any]]:
