@@ -32,6 +32,8 @@ from .killing import Kill, drawn
 DAGS = Path(__file__).parent / "dags"
 CALLERS = 16
 WORKERS = 12
+BEGINNING = frozenset({"database", "side", "root zygote"})
+"""Without these a server cannot begin."""
 TOO_MUCH = 20
 """Complaints of callers."""
 STANDSTILL = 120.0
@@ -60,7 +62,7 @@ class Report:
         again = sum(entry.kind == "task" and entry.data["state"] == "up_for_retry" for entry in entries)
         lines = [
             f"seed {self.seed}: {len(self.runs)} runs, {once} of them without retries; outcomes: {words(outcomes)}",
-            f"{self.kills.total()} kills: {words(self.kills)}; {self.starts_again} starts without a database, repeated",
+            f"{self.kills.total()} kills: {words(self.kills)}; {self.starts_again} starts that could not begin, repeated",
             f"answers: {words(self.answers)}",
             f"{attempts} attempts, {lost.total()} lost ({words(lost)}), {again} retries",
             f"{self.seconds:.0f} s, {len(self.runs) / self.seconds:.1f} runs/s",
@@ -147,13 +149,14 @@ class Ordeal:
             time.sleep(0.02)
 
     def _supervise(self) -> None:
-        """As a supervisor does, start again a server that has found no database; it ends for no other reason."""
+        """As a supervisor does, start again a server that could not begin, since what it needs for that was killed: its
+        database, or the zygote that first imports Airflow. It ends for no other reason."""
         ended = self._server.process.poll()
         if ended is None:
             return
         said = self._server.messages.read_text()
-        was_without = any(one.victim == "database" and one.when >= self._began for one in self._done)
-        may_end = ended == Exit.UNAVAILABLE and was_without and "listening on" not in said
+        was_hit = any(one.victim in BEGINNING and one.when >= self._began for one in self._done)
+        may_end = ended == Exit.UNAVAILABLE and was_hit and "listening on" not in said
         assert may_end, f"the server ended by itself ({ended}):\n{said[-4000:]}"
         self._starts_again += 1
         self._server.http.close()
