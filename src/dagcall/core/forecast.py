@@ -58,9 +58,16 @@ class Forecast:
         self._smooth = smooth
         self._stops = scene.plan.fail_fast and not smooth and any(self._may_fail(task) for task in self._tasks.values())
         """With fail_fast the next failure turns whatever waits into skipped."""
+        path = list(path)
+        self._look(path)
+        if self._stops and not any(self._may_fail(task) for task in self._tasks.values()):
+            self._stops = False
+            self._look(path)
+
+    def _look(self, path: Sequence[str]) -> None:
         for task_id in path:
-            task = scene.tasks[task_id]
-            ups = [scene.tasks[up] for up in task.task.upstream]
+            task = self._tasks[task_id]
+            ups = [self._tasks[up] for up in task.task.upstream]
             foreseen = self._ends_of(task, ups)
             self.ends[task_id] = self._assumed.get(task_id, foreseen)
 
@@ -69,8 +76,10 @@ class Forecast:
         return any(not mask & ~BAD for mask in self.ends[task.task.task_id])
 
     def _may_fail(self, task: TaskRun) -> bool:
-        assumed = self._assumed.get(task.task.task_id)
-        return bool(task.unfinished) and (assumed is None or can(assumed, FAILED))
+        """As far as is known yet of how it may end: what can only be upstream_failed stops nothing."""
+        task_id = task.task.task_id
+        ends = self._assumed.get(task_id, self.ends.get(task_id))
+        return bool(task.unfinished) and (ends is None or can(ends, FAILED))
 
     def _ends_of(self, task: TaskRun, ups: Sequence[TaskRun]) -> Ends:
         near, far = self._skippers(task, ups)

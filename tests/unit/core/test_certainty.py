@@ -172,6 +172,21 @@ def test_fail_fast_overwrites_no_upstream_failed(task: Task, run_of: Runs) -> No
     assert chain(run) == ["a", "result"]
 
 
+def test_what_can_only_be_upstream_failed_lets_fail_fast_stop_nobody(task: Task, run_of: Runs) -> None:
+    """`many` is never expanded: with `one` it is upstream_failed, without it skipped, and then `other` decides."""
+    run = run_of(
+        task("empty", is_empty=True),
+        task("one", is_result=True),
+        task("many", "empty", "one", is_result=True, mapping=Mapping((MapSource("xcom", task_id="empty"),))),
+        task("other", start_trigger=StartTrigger("t.T", b"", "resume", b"")),
+        fail_fast=True,
+    )
+    assert run.outcome is None
+    run.resume("other", ResumeHow.ENDED, end=EndKind.FAILED)
+    assert run.states()["one"] == "queued"
+    assert run.outcome.kind is OutcomeKind.FAILED
+
+
 def test_success_is_not_told_ahead_of_what_it_consists_of(task: Task, run_of: Runs) -> None:
     """`end` can only succeed, but a cancel may still come before it."""
     run = run_of(task("a"), task("end", "a", is_empty=True, trigger_rule="all_done"))
