@@ -3,6 +3,7 @@
 import atexit
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -29,6 +30,10 @@ def make_airflow_private() -> None:
 
 
 make_airflow_private()
+
+# A shell has its background jobs ignore SIGINT, and so would all that the tests start from there.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples each time: a run says something of the change, not of its luck. `HYPOTHESIS_PROFILE=default` looks
 # for others.

@@ -45,14 +45,16 @@ def rejects() -> None:
     greet(look_up())
 
 
-@dag(schedule=None)
-def waits_two_seconds() -> None:
+@dag(schedule=None, params={"file": Param("", type="string")})
+def waits_together() -> None:
+    """Runs until a file exists, without asking for it so often that hundreds would keep a CPU busy."""
+
     @result
     @task
-    def t() -> dict[str, float]:
-        begun = time.monotonic()
-        time.sleep(2)
-        return {"pid": os.getpid(), "begun": begun, "ended": time.monotonic()}
+    def t(params: dict[str, Any]) -> int:
+        while not os.path.exists(params["file"]):
+            time.sleep(0.2)
+        return os.getpid()
 
     t()
 
@@ -165,7 +167,7 @@ shell.dag.add_result(shell.output)
 
 squares()
 rejects()
-waits_two_seconds()
+waits_together()
 value_before_cleanup()
 failure_before_cleanup()
 three_steps()

@@ -141,7 +141,7 @@ with DAG("shell", schedule=None) as shell:
 with DAG("own", schedule=None) as own:
     own.add_result(Own(task_id="f").output)
 
-with DAG("classic", schedule=None) as classic:
+with DAG("classic_return", schedule=None) as classic:
     def g() -> list[Point]: return [Point(1)]
     classic.add_result(PythonOperator(task_id="f", python_callable=g).output)
 
@@ -185,7 +185,7 @@ def schema_of(serving: Serving, dag_id: str) -> dict[str, Any]:
     return plan_of(serving, dag_id).result_schemas["f"]
 
 
-@pytest.mark.parametrize("name", [*HONEST, "own", "classic", "mapped", "inside", "report"])
+@pytest.mark.parametrize("name", [*HONEST, "own", "classic_return", "mapped", "inside", "report"])
 def test_what_an_honest_task_returns_fits(returns: Serving, name: str) -> None:
     schema = schema_of(returns, name)
     Draft202012Validator.check_schema(schema)

@@ -1,19 +1,10 @@
 """An interrupt comes when it may."""
 
 import signal
-from collections.abc import Iterator
 
 import pytest
 
 from dagcall.cli.interrupts import held_back
-
-
-@pytest.fixture(autouse=True)
-def not_ignored() -> Iterator[None]:
-    """A shell has its background jobs ignore SIGINT, and these tests may be one."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def interrupted(times: int) -> list[str]:
