@@ -112,6 +112,9 @@ def parse_file(folder: str, path: str, seen: dict[str, str], *, keep: bool = Fal
     for module in sources.imported_later(tracker.marks):
         tracker.note(module)
     tracker.active = False
+    if mark(path) != tracker.marks[path]:
+        # Rewritten between the look at it and the import, maybe only half: what was imported has no name that fits.
+        tracker.marks[path] = f"changed while it was imported, {time.time_ns()}"
     if keep:
         sources.freeze(tracker.marks)
     marks = tracker.marks | seen

@@ -1,5 +1,6 @@
 """Return annotations of result tasks, as the loader reads them, and the values that tasks really return."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from jsonschema import Draft202012Validator
 from dagcall.model.answers import ASSET, REFERENCE
 from dagcall.model.plan import DagPlan
 
-from ..serving import Serving
+from ..serving import Serving, eventually
 
 HEAD = """
 from __future__ import annotations
@@ -141,7 +142,7 @@ with DAG("shell", schedule=None) as shell:
 with DAG("own", schedule=None) as own:
     own.add_result(Own(task_id="f").output)
 
-with DAG("classic_return", schedule=None) as classic:
+with DAG("classic", schedule=None) as classic:
     def g() -> list[Point]: return [Point(1)]
     classic.add_result(PythonOperator(task_id="f", python_callable=g).output)
 
@@ -170,11 +171,13 @@ with DAG("command", schedule=None) as command:
 
 
 @pytest.fixture(scope="module")
-def returns(served: Serving) -> Serving:
+def returns(served: Serving) -> Iterator[Serving]:
     texts = HONEST | {name: text for name, (text, _) in SPECIAL.items()} | UNCLEAR
     served.write("returns.py", HEAD + "".join(with_task(name, text) for name, text in texts.items()) + OTHERS)
     served.wait_for_dag("text")
-    return served
+    yield served
+    (served.folder / "returns.py").unlink()  # its DAGs have names that others may want
+    eventually(lambda: "text" not in served.dag_ids(), "the end of these DAGs")
 
 
 def plan_of(serving: Serving, dag_id: str) -> DagPlan:
@@ -185,7 +188,7 @@ def schema_of(serving: Serving, dag_id: str) -> dict[str, Any]:
     return plan_of(serving, dag_id).result_schemas["f"]
 
 
-@pytest.mark.parametrize("name", [*HONEST, "own", "classic_return", "mapped", "inside", "report"])
+@pytest.mark.parametrize("name", [*HONEST, "own", "classic", "mapped", "inside", "report"])
 def test_what_an_honest_task_returns_fits(returns: Serving, name: str) -> None:
     schema = schema_of(returns, name)
     Draft202012Validator.check_schema(schema)

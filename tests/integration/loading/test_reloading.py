@@ -1,6 +1,9 @@
 """Changed, added, removed and broken files while calls go on."""
 
+import hashlib
 import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -325,3 +328,38 @@ def test_a_finished_old_version_leaves_no_process(served: Serving) -> None:
         lambda: len([code for code in codes if code.path.endswith("leaves.py") and code.zygote is not None]) == 1,
         "one version has processes",
     )
+
+
+REWRITTEN = """
+from pathlib import Path
+from airflow.sdk import dag
+
+source = Path(__file__)
+source.write_text(source.read_text().replace("first", "second"))
+
+@dag(schedule=None)
+def first(): ...
+
+first()
+"""
+PARSE = """
+import sys
+from dagcall.airflow_bridge.loader import parse_file
+
+parsed = parse_file(sys.argv[1], sys.argv[2], {})
+assert list(parsed.dags) == ["first"], parsed.errors
+now = parse_file(sys.argv[1], sys.argv[2], {})
+assert parsed.version not in (sys.argv[3], now.version)
+(own,) = [one for one in parsed.dependencies if one.path == sys.argv[2]]
+assert own.mark != sys.argv[3] and own.mark.startswith("changed while it was imported"), own
+"""
+
+
+def test_a_file_that_changes_while_it_is_imported_is_no_version_that_there_was(tmp_path: Path) -> None:
+    """Else a process could be taken for one of the version before, or after, and not have its DAGs."""
+    path = tmp_path / "changing.py"
+    path.write_text(REWRITTEN)
+    before = hashlib.sha256(path.read_bytes()).hexdigest()
+    command = [sys.executable, "-c", PARSE, str(tmp_path), str(path), before]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    assert finished.returncode == 0, finished.stderr
