@@ -1,8 +1,8 @@
 """A server whose journal another server has opened since: nothing that happens here is kept any more, so it is to end.
 
-The journal finds out when it writes (`Trouble.is_final`), a SQLite file's also after a few seconds in which it does not,
-PostgreSQL's when it connects again; the other server goes on with the runs. Here nobody is answered as if something had happened: who waits for a run gets `Unavailable`, with the
-run's id, and may ask the other server.
+The journal finds out when it writes (`Trouble.is_final`), a SQLite file's also after a few seconds in which it does
+not, PostgreSQL's when it connects again; the other server goes on with the runs. Here nobody is answered as if something
+had happened: who waits for a run gets `Unavailable`, with the run's id, and may ask the other server.
 """
 
 import asyncio

@@ -6,9 +6,9 @@ the thousand of another; among a caller's own, first come first served.
 
 *The wait.* Whoever joins waits until as many runs have begun as will go before it: at the rate at which runs begin
 while there is a queue, as seen over the last seconds of queueing, but `EVIDENCE` of them at least: what a burst looks
-like before its first commit says nothing. While nobody begins the rate falls. A line that is
-empty now and then is no queue: runs begin as fast as they come, which says nothing of how fast they could. Before the
-first queue there is no rate, and the expected wait is 0.
+like before its first commit says nothing. While nobody begins the rate falls. A line that is empty now and then is no
+queue: runs begin as fast as they come, which says nothing of how fast they could. Before the first queue there is no
+rate, and the expected wait is 0.
 
 Pure: moments are seconds on one clock, and passed in. How long a run takes once it has begun is measured here too.
 """
