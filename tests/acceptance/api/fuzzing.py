@@ -43,3 +43,10 @@ def what_fits_is_taken(ctx: Any, response: Any, case: Any) -> None:
         return
     rejected_by_the_task = "dagcall-outcome" in response.headers
     assert rejected_by_the_task or REFUSALS.search(response.text), response.text
+
+
+@schemathesis.hook
+def before_call(context: Any, case: Any, kwargs: Any) -> None:
+    """No run can have the name of its DAG's document, which is another operation at that path."""
+    if (case.path_parameters or {}).get("run_id") == "openapi.json":
+        case.path_parameters["run_id"] = "openapi"
