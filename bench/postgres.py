@@ -1,4 +1,4 @@
-"""A PostgreSQL of its own for stock Airflow, with PostgreSQL's defaults, fsync included."""
+"""A PostgreSQL of its own for stock Airflow; to be measured, with PostgreSQL's defaults, fsync included."""
 
 from pathlib import Path
 
@@ -10,10 +10,10 @@ from dagcall.testing.postgres_server import PostgresServer
 class Postgres:
     """Runs until `stop`."""
 
-    def __init__(self, messages: Path) -> None:
+    def __init__(self, messages: Path, *settings: str) -> None:
         self._messages = messages
         try:
-            self._server = PostgresServer()
+            self._server = PostgresServer(*settings)
             self._server.start()
         except RuntimeError as error:
             raise SystemExit(f"{error}; QUICK=1 is a run without stock Airflow, which needs it") from error

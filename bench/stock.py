@@ -9,9 +9,10 @@ import secrets
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from postgres import Postgres
@@ -20,6 +21,7 @@ from sides import DAGS, Answer, load
 
 RESULT_TASKS = {"one_task": "answer", "nine": "answer", "fanout_200": "total", "realistic": "answer"}
 """DAG id to the task whose value is the result."""
+ADMIN: Mapping[str, str] = MappingProxyType({"admin": "admin"})
 AIRFLOW = [sys.executable, "-m", "airflow"]
 ANSWER_LIMIT = 120.0
 """Seconds; its api-server has been seen to need 30 on a machine with other work."""
@@ -61,15 +63,17 @@ TUNED = Tuning(
 class Installation:
     """An AIRFLOW_HOME and a metadata database."""
 
-    def __init__(self, folder: Path, messages: Path) -> None:
+    def __init__(self, folder: Path, messages: Path, users: Mapping[str, str] = ADMIN, *database: str) -> None:
+        """`users`: the role of each, in Airflow's simple auth manager. `database`: settings such as `fsync=off`."""
         self.messages = messages
         self.home = folder / "airflow-stock"
         self.home.mkdir()
-        self.password = secrets.token_hex()
+        self.passwords = {user: secrets.token_hex() for user in users}
         passwords = self.home / "passwords.json"
-        passwords.write_text(json.dumps({"admin": self.password}))
-        self._postgres = Postgres(messages)
+        passwords.write_text(json.dumps(self.passwords))
+        self._postgres = Postgres(messages, *database)
         self.environment = environment(self.home) | {
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user}:{role}" for user, role in users.items()),
             "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
@@ -106,16 +110,16 @@ class Stock:
         self._interval = tuning.interval
         self._token = ""
         port = free_port()
-        self._url = f"http://127.0.0.1:{port}"
-        environment = installation.environment | {
-            "AIRFLOW__API__BASE_URL": self._url,
-            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self._url}/execution/",
+        self.url = f"http://127.0.0.1:{port}"
+        self.environment = installation.environment | {
+            "AIRFLOW__API__BASE_URL": self.url,
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
             **tuning.settings,
         }
 
         def start(component: str, *arguments: str) -> Process:
             name, command = f"{tuning.name}-{component}", [*AIRFLOW, component, *arguments]
-            return Process(name, command, environment, installation.messages, cwd=installation.home)
+            return Process(name, command, self.environment, installation.messages, cwd=installation.home)
 
         self._api_server = start("api-server", "--host", "127.0.0.1", "--port", str(port))
         self._dag_processor = start("dag-processor")
@@ -124,12 +128,17 @@ class Stock:
 
     def wait_ready(self) -> None:
         """The components are well, and all DAGs known."""
-        self._api_server.wait_until(lambda: answers(f"{self._url}/api/v2/version"))
-        credentials = {"username": "admin", "password": self._installation.password}
-        self._token = self.ask("/auth/token", credentials)["access_token"]
+        self._api_server.wait_until(lambda: answers(f"{self.url}/api/v2/version"))
+        self._token = self.token_of("admin")
         self._scheduler.wait_until(lambda: self._is_healthy("scheduler"))
         self._dag_processor.wait_until(lambda: self._is_healthy("dag_processor"))
         self._dag_processor.wait_until(self._knows_all_dags)
+
+    def token_of(self, user: str) -> str:
+        """Log in."""
+        credentials = {"username": user, "password": self._installation.passwords[user]}
+        token: str = self.ask("/auth/token", credentials)["access_token"]
+        return token
 
     def _is_healthy(self, component: str) -> bool:
         return bool(self.ask("/api/v2/monitor/health")[component]["status"] == "healthy")
@@ -140,7 +149,7 @@ class Stock:
     def ask(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """The answer of the api-server. With a body it is a POST."""
         request = urllib.request.Request(
-            self._url + path,
+            self.url + path,
             None if body is None else json.dumps(body).encode(),
             {"Content-Type": "application/json", "Authorization": f"Bearer {self._token}"},
         )
@@ -149,7 +158,7 @@ class Stock:
         return answer
 
     def run(self, dag_id: str, callers: int, seconds: float) -> Answer:
-        how = [self._url, dag_id, RESULT_TASKS[dag_id], str(callers), str(seconds), str(self._interval)]
+        how = [self.url, dag_id, RESULT_TASKS[dag_id], str(callers), str(seconds), str(self._interval)]
         return load("stock_load.py", how, seconds, token=self._token)
 
     def cpu(self) -> dict[str, float]:

@@ -84,13 +84,14 @@ class Server:
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=256)
         self.http = httpx.Client(base_url=self.url, timeout=60, limits=limits)
 
-    def wait_until_loaded(self) -> None:
-        eventually(self._is_loaded, START_LIMIT, f"the server (its messages: {self.messages})")
+    def wait_until_loaded(self, sign: str = "/call") -> None:
+        """`sign`: answered with 200 then. `/health/ready` needs no credentials."""
+        eventually(lambda: self._is_loaded(sign), START_LIMIT, f"the server (its messages: {self.messages})")
 
-    def _is_loaded(self) -> bool:
+    def _is_loaded(self, sign: str) -> bool:
         assert self.process.poll() is None, self.messages.read_text()
         try:
-            return self.http.get("/call").status_code == 200
+            return self.http.get(sign).status_code == 200
         except httpx.TransportError:
             return False
 
