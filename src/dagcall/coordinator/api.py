@@ -219,8 +219,8 @@ class AlreadyAnswered(Exception):
 class InputsView(Protocol):
     """What tasks ask of people (Airflow's human-in-the-loop details)."""
 
-    async def find(self, run: RunKey, task: TaskKey) -> InputRequest | None:
-        """The latest request of a task instance."""
+    async def find(self, run: RunKey, task: TaskKey, try_number: int | None = None) -> InputRequest | None:
+        """The latest request of a task instance, or that of one try."""
         ...
 
     async def all(self, dag_id: str | None = None, run_id: str | None = None) -> list[InputRequest]:

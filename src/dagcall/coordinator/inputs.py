@@ -97,8 +97,10 @@ class Inputs:
 
     # What people do
 
-    async def find(self, run: RunKey, task: TaskKey) -> InputRequest | None:
-        """The latest request of a task instance."""
+    async def find(self, run: RunKey, task: TaskKey, try_number: int | None = None) -> InputRequest | None:
+        """The latest request of a task instance, or that of one try."""
+        if try_number is not None:
+            return await self._read(_key(run, task, try_number))
         items = await self._store.items(KIND, _key(run, task))
         return max((_decoder.decode(item.value) for item in items), key=lambda one: one.try_number, default=None)
 

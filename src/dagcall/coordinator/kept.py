@@ -1,4 +1,4 @@
-"""What the coordinator keeps that belongs to no run, as one thing to pass around."""
+"""What the coordinator keeps beside the records of runs, as one thing to pass around."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from dagcall.coordinator.asset_states import AssetStates, FindAsset
 from dagcall.coordinator.cipher import Cipher
 from dagcall.coordinator.connections import Connections
+from dagcall.coordinator.notes import Notes
 from dagcall.coordinator.task_states import TaskStates
 from dagcall.coordinator.variables import Variables
 from dagcall.journal.store import Store
@@ -17,6 +18,7 @@ class Kept:
     connections: Connections
     task_states: TaskStates
     asset_states: AssetStates
+    notes: Notes
 
 
 def keep(
@@ -32,4 +34,5 @@ def keep(
         Connections(store, cipher, now, lambda conn_id: changed(f"connection:{conn_id}")),
         TaskStates(store, now),
         AssetStates(store, now, asset_id),
+        Notes(store, now),
     )

@@ -1,15 +1,15 @@
 """How long ended runs are kept: `[dagcall] keep_runs`, in seconds; without it until somebody deletes them.
 
-A run is forgotten whole: its records, its values, stored ones too, what its tasks asked of people, and its idempotency
-key, which may then begin another run. Runs that have not ended are never touched. Task logs stay: they are Airflow's.
-So does what references name outside of dagcall's own store: it is its author's.
+A run is forgotten whole: its records, its values, stored ones too, what its tasks asked of people, what people noted on
+it, and its idempotency key, which may then begin another run. Runs that have not ended are never touched. Task logs
+stay: they are Airflow's. So does what references name outside of dagcall's own store: it is its author's.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, MutableMapping
 
-from dagcall.coordinator.inputs import forgetting
+from dagcall.coordinator import inputs, notes
 from dagcall.coordinator.run import Run
 from dagcall.coordinator.stored_values import StoredValues
 from dagcall.crashpoints import reached
@@ -61,7 +61,7 @@ async def forget(journal: Journal, stored: StoredValues, *runs: RunKey) -> None:
     """Forget runs that have ended."""
     await stored.forget(runs)  # before what names them: nobody would find them afterwards
     for run in runs:
-        await journal.store.write(forgetting(run))
+        await journal.store.write(inputs.forgetting(run), notes.forgetting(run))
         reached("retention.deleting")
         await journal.delete(run)
         reached("retention.deleted")

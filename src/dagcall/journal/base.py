@@ -32,6 +32,7 @@ and its `trouble` is final.
 """
 
 import asyncio
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, cast, get_args
@@ -59,7 +60,9 @@ class HeadQuery:
     """Which runs a list shows, and in what order. `None` means: any; an empty set matches nothing.
 
     Patterns are Airflow's: case-insensitive (ASCII letters) substrings in which `%` stands for any text and `_` for
-    any character; `a|b` is either. `order_by` has names of `ORDER_COLUMNS`, `-` in front for descending; ties are
+    any character; `a|b` is either. Prefixes are Airflow's too: `a|b` is either, upper and lower case differ, and what is
+    no letter or digit at their end does not count. A run without a caller matches no pattern or prefix of callers.
+    `order_by` has names of `ORDER_COLUMNS`, `-` in front for descending; ties are
     broken by `id`, in the direction of the first name. Strings are compared by code point, and a missing value is
     less than any other (what stock Airflow does on SQLite).
 
@@ -75,12 +78,19 @@ class HeadQuery:
     """Exactly these dates; a run without one never matches."""
     idempotency_key: str | None = None
     caller: str | None = None
+    plan_versions: frozenset[str] | None = None
     dag_id_pattern: str | None = None
     run_id_pattern: str | None = None
+    caller_pattern: str | None = None
+    dag_id_prefix: str | None = None
+    run_id_prefix: str | None = None
+    caller_prefix: str | None = None
     logical_date: TimeRange = ANY_TIME
     run_after: TimeRange = ANY_TIME
     start_date: TimeRange = ANY_TIME
     end_date: TimeRange = ANY_TIME
+    duration: TimeRange = ANY_TIME
+    """Seconds; a run that has not ended has none."""
     order_by: Sequence[str] = ("id",)
     limit: int = 50
     offset: int = 0
@@ -108,6 +118,11 @@ def pattern_terms(pattern: str) -> list[str]:
     """The alternatives of a pattern: `a | b` is `a` or `b`; blank ones do not count, unless there is nothing else."""
     terms = [term.strip() for term in pattern.split("|")] if "|" in pattern else [pattern]
     return [term for term in terms if term] or [pattern]
+
+
+def prefix_terms(pattern: str) -> tuple[str, ...]:
+    """The alternatives of a prefix (`_PrefixPatternParam` in airflow/api_fastapi/common/parameters.py)."""
+    return tuple(re.sub(r"[\W_]+$", "", term) for term in pattern_terms(pattern))
 
 
 @dataclass(frozen=True)

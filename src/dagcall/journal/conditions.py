@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from dagcall.journal.base import pattern_terms
+from dagcall.journal.base import pattern_terms, prefix_terms
+from dagcall.journal.store import LAST
 from dagcall.journal.times import TimeRange
 
 
@@ -44,6 +45,14 @@ class Conditions:
     def like(self, column: str, pattern: str | None) -> None:
         if pattern is not None:
             terms = [self.LIKE.format(column=column, value=self.value(f"%{term}%")) for term in pattern_terms(pattern)]
+            self.add(f"({' OR '.join(terms)})")
+
+    def begins(self, column: str, pattern: str | None) -> None:
+        if pattern is not None:
+            terms = [
+                f"({column} >= {self.value(term)} AND {column} < {self.value(term + LAST)})"
+                for term in prefix_terms(pattern)
+            ]
             self.add(f"({' OR '.join(terms)})")
 
     def within(self, column: str, bounds: TimeRange) -> None:

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field, replace
 
 from dagcall.errors import DagcallError, JournalError, JournalFenced, JournalLocked
-from dagcall.journal.base import HeadQuery, OrderColumn, Trouble, check_durability, pattern_terms
+from dagcall.journal.base import HeadQuery, OrderColumn, Trouble, check_durability, pattern_terms, prefix_terms
 from dagcall.journal.continuity import check_continues, date_taken
 from dagcall.journal.encoding import Row, check_storable, decode_plan, decode_record, encode_plan, encode_record
 from dagcall.journal.memory_assets import AssetRows, MemoryAssets
@@ -172,7 +172,20 @@ def _matches(head: RunHead, query: HeadQuery) -> bool:
         and query.run_after.holds(head.run_after)
         and query.start_date.holds(head.start_date)
         and query.end_date.holds(head.end_date)
+        and query.duration.holds(_duration(head))
+        and (query.plan_versions is None or head.plan_version in query.plan_versions)
+        and (query.dag_id_prefix is None or head.key.dag_id.startswith(prefix_terms(query.dag_id_prefix)))
+        and (query.run_id_prefix is None or head.key.run_id.startswith(prefix_terms(query.run_id_prefix)))
+        and (query.caller_pattern is None or (head.caller != "" and _like(head.caller, query.caller_pattern)))
+        and (
+            query.caller_prefix is None
+            or (head.caller != "" and head.caller.startswith(prefix_terms(query.caller_prefix)))
+        )
     )
+
+
+def _duration(head: RunHead) -> float | None:
+    return None if head.start_date is None or head.end_date is None else head.end_date - head.start_date
 
 
 def _like(text: str, pattern: str) -> bool:

@@ -64,6 +64,14 @@ def add_query(conditions: SomeConditions, query: HeadQuery) -> SomeConditions:
     conditions.within("run_after", query.run_after)
     conditions.within("start_date", query.start_date)
     conditions.within("end_date", query.end_date)
+    conditions.within(f"({_EXPRESSIONS['duration']})", query.duration)
+    conditions.one_of("plan_version", query.plan_versions)
+    conditions.begins("dag_id", query.dag_id_prefix)
+    conditions.begins("run_id", query.run_id_prefix)
+    if query.caller_pattern is not None or query.caller_prefix is not None:
+        conditions.add("caller <> ''")
+        conditions.like("caller", query.caller_pattern)
+        conditions.begins("caller", query.caller_prefix)
     return conditions
 
 

@@ -19,6 +19,8 @@ class Permission(StrEnum):
     RUN_CANCEL = "run:cancel"
     RUN_DELETE = "run:delete"
     TASK_READ = "task:read"
+    TASK_EDIT = "task:edit"
+    """Note something on a task instance (Airflow's PUT on `DagAccessEntity.TASK_INSTANCE`)."""
     XCOM_READ = "xcom:read"
     LOG_READ = "log:read"
     POOL_READ = "pool:read"

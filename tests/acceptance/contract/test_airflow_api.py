@@ -1,13 +1,19 @@
 """`/api/v2` as scripts for Airflow use it. The docstrings are the promises."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ..serving import Server, eventually
+from dagcall.server.api_v2.unsupported import UNSUPPORTED
+from dagcall.server.routes import TABLE
 
+from ..serving import Server, eventually
+from .airflow_document import airflow_document
+
+UNSUPPORTED_REASONS = {(method, path.replace(":path}", "}")): reason for (method, path), reason in UNSUPPORTED.items()}
 RUNS = "/api/v2/dags/echo/dagRuns"
 
 
@@ -135,18 +141,28 @@ def test_auth_token(shared: Server, method: str) -> None:
     assert shared.http.request(method, "/auth/token", **body).status_code == 404  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    "method, path",
-    [
-        ("GET", "/api/v2/backfills"),
-        ("GET", "/api/v2/plugins"),
-        ("GET", "/api/v2/jobs"),
-        ("POST", "/api/v2/dags/echo/clearTaskInstances"),
-        ("DELETE", "/api/v2/dags/echo"),
-    ],
-)
-def test_what_is_not_supported(shared: Server, method: str, path: str) -> None:
-    """501 with a sentence saying so, never a wrong 200."""
-    answer = shared.http.request(method, path)
-    assert answer.status_code == 501
-    assert "does not support" in answer.json()["detail"]
+def test_what_is_not_supported(shared: Server) -> None:
+    """501 with a sentence that says why, never a wrong 200 or 404, for all of Airflow's endpoints that are not here."""
+    supported = {(route.method, route.openapi_path) for route in TABLE}
+    missing = [operation for operation in airflow_document().operations if operation not in supported]
+    assert len(missing) > 50
+    for method, path in missing:
+        answer = shared.http.request(method, re.sub(r"\{\w+\}", "1", path))
+        assert answer.status_code == 501, (method, path)
+        sentence = answer.json()["detail"]
+        assert sentence.startswith(f"dagcall does not support {method} "), (method, path)
+        assert UNSUPPORTED_REASONS[method, path] in sentence
+    assert shared.http.get("/api/v2/no/such/thing").status_code == 501
+
+
+def test_a_filter_is_never_ignored(shared: Server) -> None:
+    """Every query parameter of Airflow on a list is taken, or answered 501 by its name."""
+    document = airflow_document()
+    lists = [route for route in TABLE if any(one.name == "limit" for one in route.parameters)]
+    for route in lists:
+        known = {one.name for one in route.parameters}
+        operation = document.operation("GET", route.openapi_path)
+        for name in document.query_parameters(operation):
+            if name not in known:
+                answer = shared.http.get(re.sub(r"\{\w+\}", "~", route.openapi_path), params={name: "1"})
+                assert (answer.status_code, repr(name) in answer.json()["detail"]) == (501, True)

@@ -3,7 +3,7 @@
 import os
 import time
 
-from airflow.sdk import DAG, Asset, dag, task
+from airflow.sdk import DAG, Asset, AssetAlias, dag, task
 
 orders, left, right, gate = Asset("orders"), Asset("left"), Asset("right"), Asset("gate")
 
@@ -39,3 +39,11 @@ with DAG("one_at_a_time", schedule=[gate], max_active_runs=1):
     wait.override(task_id="seen")()
 
 takes_order()
+
+with DAG("writes_through_an_alias", schedule=None):
+
+    @task(outlets=[AssetAlias("invoices")])
+    def write(outlet_events):
+        outlet_events[AssetAlias("invoices")].add(orders, extra={"through": "alias"})
+
+    write()

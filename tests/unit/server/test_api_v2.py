@@ -227,7 +227,11 @@ async def test_patch_to_failed_cancels(http: httpx.AsyncClient, coordinator: Scr
     assert (await http.patch(f"{RUNS}/r", json={"state": "failed"})).status_code == 200
     assert len(coordinator.cancels) == 1
     assert (await http.patch(f"{RUNS}/r", json={"state": "success"})).status_code == 501
-    assert (await http.patch(f"{RUNS}/r", json={"note": "x"})).status_code == 501
+    noted = await http.patch(f"{RUNS}/r", json={"note": "x"})
+    assert (noted.status_code, noted.json()["note"]) == (200, "x")
+    assert (await http.patch(f"{RUNS}/r", json={"note": None})).json()["note"] is None
+    assert (await http.get(f"{RUNS}/r")).json()["note"] is None
+    assert (await http.patch(f"{RUNS}/r", json={"note": "x" * 1001})).status_code == 422
     assert (await http.patch(f"{RUNS}/r", json={"state": "running"})).status_code == 422
     coordinator.work.clear()
     await http.post("/call/simple?run_id=good")

@@ -86,7 +86,7 @@ async def test_what_is_not_there(http: httpx.AsyncClient) -> None:
         for answer in (await http.get(path), await http.patch(path, json={"chosen_options": ["yes"]})):
             assert (answer.status_code, sentence in answer.json()["detail"]) == (404, True), answer.text
     assert (await http.get(DETAIL.replace("-1", "x"))).status_code == 422
-    assert (await http.get(f"{DETAIL}/tries/1")).status_code == 501
+    assert (await http.get(f"{DETAIL}/tries/1")).status_code == 404
 
 
 async def test_lists(http: httpx.AsyncClient, coordinator: ScriptedCoordinator) -> None:

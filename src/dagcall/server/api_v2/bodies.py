@@ -38,12 +38,24 @@ class Patch:
     """`DAGRunPatchBody`."""
 
     state: str | None
+    note: str | None
     note_given: bool
+
+
+@dataclass(frozen=True)
+class InstancePatch:
+    """`PatchTaskInstanceBody`."""
+
+    note: str | None
+    note_given: bool
+    state_given: bool
 
 
 SOON = 1.0
 """Seconds. How far `run_after` may lie ahead and still mean now: clocks of callers differ."""
 _ID_LENGTH = 250
+_NOTE_LENGTH = 1000
+_NEW_STATES = ["success", "failed", "skipped"]
 _TOO_LARGE = 1 << 63
 """What the journal's store takes no integer from."""
 
@@ -127,8 +139,31 @@ async def read_patch(request: Request, limit: int) -> Patch:
     state = optional_text(body, "state")
     if state not in (None, "queued", "success", "failed"):
         raise invalid("body", "state", "enum", "Input should be 'queued', 'success' or 'failed'", state)
-    optional_text(body, "note")
-    return Patch(state, "note" in body)
+    return Patch(state, _note(body), "note" in body)
+
+
+async def read_instance_patch(request: Request, limit: int) -> InstancePatch:
+    flags = ("include_upstream", "include_downstream", "include_future", "include_past")
+    body = await read_object(request, limit, ("new_state", "note", *flags))
+    if "new_state" in body:
+        state = optional_text(body, "new_state")
+        if state is None:
+            raise invalid("body", "new_state", "value_error", "Value error, 'new_state' should not be empty", state)
+        if state.lower() not in _NEW_STATES:
+            message = f"Value error, '{state.lower()}' is not one of {_NEW_STATES}"
+            raise invalid("body", "new_state", "value_error", message, state)
+    for name in flags:
+        if not isinstance(body.get(name, False), bool):
+            raise invalid("body", name, "bool_type", "Input should be a valid boolean", body[name])
+    return InstancePatch(_note(body), "note" in body, "new_state" in body)
+
+
+def _note(body: dict[str, Any]) -> str | None:
+    note = stored_text(body, "note")
+    if note is not None and len(note) > _NOTE_LENGTH:
+        message = f"String should have at most {_NOTE_LENGTH} characters"
+        raise invalid("body", "note", "string_too_long", message, note)
+    return note
 
 
 async def read_answer(request: Request, limit: int) -> Answer:

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from dagcall.coordinator.connections import Connection
 from dagcall.journal.store import ItemExists
 from dagcall.server.api_v2.bodies import integer, optional_text, read_object, refuse_team, required_text
-from dagcall.server.api_v2.query import PAGING, AirflowQuery, invalid
+from dagcall.server.api_v2.query import PAGING, AirflowQuery, invalid, patterns
 from dagcall.server.context import Context
 from dagcall.server.policy import Caller
 from dagcall.server.problems import AirflowError, encode
@@ -49,8 +49,8 @@ SORT_KEYS = {
 
 
 async def list_connections(context: Context, request: Request, caller: Caller) -> Response:
-    query = AirflowQuery(request, (*PAGING, "connection_id_pattern"), context.coordinator.settings)
-    matches = query.matcher("connection_id_pattern")
+    query = AirflowQuery(request, (*PAGING, *patterns("connection_id")), context.coordinator.settings)
+    matches = query.text_matcher("connection_id")
     connections = [one for one in await context.coordinator.kept.connections.all() if matches(one.conn_id)]
     page, total = query.page(connections, SORT_KEYS, ("id",))
     document = {"connections": [_document(context, one) for one in page], "total_entries": total}

@@ -1,6 +1,7 @@
-"""dagRuns: trigger, list, get, and the one change of state that exists here, to `failed`: cancelling."""
+"""dagRuns: trigger, list, get, notes, and the one change of state that exists here, to `failed`: cancelling."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -8,13 +9,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dagcall.coordinator.api import CallRequest
+from dagcall.coordinator.notes import NotesOfRun
 from dagcall.errors import DagNotFound, NotSupported
 from dagcall.journal.base import HeadQuery
 from dagcall.model.ids import RunKey
 from dagcall.model.records import RunHead
 from dagcall.model.states import RunState
 from dagcall.server.api_v2.bodies import SOON, read_patch, read_trigger
-from dagcall.server.api_v2.query import PAGING, AirflowQuery, ranges
+from dagcall.server.api_v2.query import PAGING, AirflowQuery, patterns, ranges
 from dagcall.server.api_v2.runs import ALL, check_dag, display_name, find_run
 from dagcall.server.context import Context
 from dagcall.server.policy import Caller
@@ -32,7 +34,21 @@ SORT_KEYS = {
 } | {"dag_run_id": "run_id"}
 _ORDER_SIGNED = SORT_KEYS | {f"-{name}": f"-{column}" for name, column in SORT_KEYS.items()}
 _TIMES = ("run_after", "logical_date", "start_date", "end_date")
-_QUERY = (*PAGING, *ranges(*_TIMES), "state", "run_type", "run_id_pattern", "dag_id_pattern")
+_OF_PARTITIONS = (
+    "partition_date_gte",
+    "partition_date_lte",
+    "partition_key_pattern",
+    "partition_key_prefix_pattern",
+)
+_QUERY = (
+    *PAGING,
+    *ranges(*_TIMES, "duration"),
+    *patterns("run_id", "dag_id", "triggering_user_name"),
+    *_OF_PARTITIONS,
+    "state",
+    "run_type",
+    "bundle_version",
+)
 
 
 async def trigger(context: Context, request: Request, caller: Caller) -> Response:
@@ -68,8 +84,9 @@ async def list_runs(context: Context, request: Request, caller: Caller) -> Respo
     if total == 0 and dag_id != ALL:
         check_dag(context, dag_id)
     names = {one: display_name(context, one) for one in {head.key.dag_id for head in heads}}
+    notes = await context.coordinator.kept.notes.of_runs(head.key for head in heads)
     document = {
-        "dag_runs": [run_document(head, names[head.key.dag_id]) for head in heads],
+        "dag_runs": [run_document(_noted(head, notes.get(head.key)), names[head.key.dag_id]) for head in heads],
         "total_entries": total,
         "total_entries_limit": None,
         "next_cursor": None,
@@ -82,12 +99,24 @@ def head_query(query: AirflowQuery, dag_id: str, order_by: list[str]) -> HeadQue
     """The journal's query for the list of a path and its filters."""
     states = query.states("state", (*RUN_STATES, "none"))
     run_types = query.states("run_type", (*RUN_TYPES, "none"), "run type")
+    for name in _OF_PARTITIONS[:2]:
+        query.time(name)
+    dag_ids = None if dag_id == ALL else frozenset({dag_id})
+    if any(query.pattern(name) is not None for name in _OF_PARTITIONS):
+        dag_ids = frozenset()  # no run here is of a partition
+    bundle_version = query.one("bundle_version")
     return HeadQuery(
-        dag_ids=None if dag_id == ALL else frozenset({dag_id}),
+        dag_ids=dag_ids,
         states=None if states is None else frozenset(RunState(state) for state in states if state != "none"),
         run_types=None if run_types is None else frozenset(run_types),
-        dag_id_pattern=query.one("dag_id_pattern"),
-        run_id_pattern=query.one("run_id_pattern"),
+        plan_versions=None if bundle_version is None else frozenset({bundle_version}),
+        dag_id_pattern=query.pattern("dag_id_pattern"),
+        run_id_pattern=query.pattern("run_id_pattern"),
+        caller_pattern=query.pattern("triggering_user_name_pattern"),
+        dag_id_prefix=query.pattern("dag_id_prefix_pattern"),
+        run_id_prefix=query.pattern("run_id_prefix_pattern"),
+        caller_prefix=query.pattern("triggering_user_name_prefix_pattern"),
+        duration=query.number_range("duration"),
         run_after=query.time_range("run_after"),
         logical_date=query.time_range("logical_date"),
         start_date=query.time_range("start_date"),
@@ -100,23 +129,26 @@ def head_query(query: AirflowQuery, dag_id: str, order_by: list[str]) -> HeadQue
 
 async def get_run(context: Context, request: Request, caller: Caller) -> Response:
     view = await find_run(context, **_names(request))
-    return one_run(context, view.head)
+    return one_run(context, _noted(view.head, await context.coordinator.kept.notes.of_run(view.key)))
 
 
 async def patch_run(context: Context, request: Request, caller: Caller) -> Response:
+    mask = AirflowQuery(request, ("update_mask",), context.coordinator.settings).many("update_mask")
     body = await read_patch(request, context.settings.body_limit)
+    state = body.state if not mask or "state" in mask else None
     view = await find_run(context, **_names(request))
-    if body.note_given:
-        raise NotSupported("dagcall does not support changing a run's note; give it when the run is triggered.")
-    if body.state not in (None, "failed"):
-        raise NotSupported(f"dagcall does not support setting a run to {body.state}; only to failed, which cancels it.")
-    if body.state == "failed" and not view.head.state.is_final:
-        view = await context.coordinator.cancel(view.key, caller.name or "api", "state set to failed")
-    elif body.state == "failed" and view.head.state is not RunState.FAILED:
+    if state not in (None, "failed"):
+        raise NotSupported(f"dagcall does not support setting a run to {state}; only to failed, which cancels it.")
+    if state == "failed" and view.head.state.is_final and view.head.state is not RunState.FAILED:
         raise NotSupported(
             f"The run has ended as {view.head.state.value}; dagcall does not change runs that have ended."
         )
-    return one_run(context, view.head)
+    notes = context.coordinator.kept.notes
+    if body.note_given and (not mask or "note" in mask):
+        await notes.put(view.key, {None: body.note})
+    if state == "failed" and not view.head.state.is_final:
+        view = await context.coordinator.cancel(view.key, caller.name or "api", "state set to failed")
+    return one_run(context, _noted(view.head, await notes.of_run(view.key)))
 
 
 async def delete_run(context: Context, request: Request, caller: Caller) -> Response:
@@ -129,6 +161,10 @@ async def delete_run(context: Context, request: Request, caller: Caller) -> Resp
 
 def _names(request: Request) -> dict[str, str]:
     return {"dag_id": request.path_params["dag_id"], "run_id": request.path_params["dag_run_id"]}
+
+
+def _noted(head: RunHead, notes: NotesOfRun | None) -> RunHead:
+    return head if not notes or None not in notes else replace(head, note=notes[None])
 
 
 def one_run(context: Context, head: RunHead) -> Response:

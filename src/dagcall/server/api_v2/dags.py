@@ -11,7 +11,7 @@ from dagcall.journal.base import HeadQuery
 from dagcall.model.plan import DagPlan
 from dagcall.model.states import RunState
 from dagcall.server.api_v2.asset_expression import expression
-from dagcall.server.api_v2.query import PAGING, AirflowQuery
+from dagcall.server.api_v2.query import PAGING, AirflowQuery, patterns
 from dagcall.server.api_v2.runs import check_dag
 from dagcall.server.context import Context
 from dagcall.server.policy import Caller
@@ -28,11 +28,15 @@ _QUERY = (
     "tags",
     "tags_match_mode",
     "owners",
-    "dag_id_pattern",
-    "dag_display_name_pattern",
+    *patterns("dag_id", "dag_display_name"),
     "exclude_stale",
     "paused",
     "has_import_errors",
+    "bundle_name",
+    "bundle_version",
+    "has_asset_schedule",
+    "asset_dependency",
+    "is_favorite",
 )
 SORT_KEYS: dict[str, Callable[[DagPlan], Any]] = {
     "dag_id": lambda plan: plan.dag_id,
@@ -45,14 +49,21 @@ async def list_dags(context: Context, request: Request, caller: Caller) -> Respo
     query = AirflowQuery(request, _QUERY, context.coordinator.settings)
     tags, owners = set(query.many("tags")), set(query.many("owners"))
     needs_all = query.states("tags_match_mode", ("any", "all"), "tags_match_mode") == ["all"]
-    by_id, by_name = query.matcher("dag_id_pattern"), query.matcher("dag_display_name_pattern")
+    by_id, by_name = query.text_matcher("dag_id"), query.text_matcher("dag_display_name")
+    bundle, version = query.one("bundle_name"), query.one("bundle_version")
+    of_assets = _by_assets(query)
     paused, broken = query.boolean("paused"), query.boolean("has_import_errors")
+    favorite = query.boolean("is_favorite")
     query.boolean("exclude_stale")
     failing = {error.path for error in catalog.import_errors()}
     plans = [
         plan
         for plan in catalog.plans()
         if not paused
+        and not favorite
+        and bundle in (None, BUNDLE)
+        and version in (None, plan.version)
+        and of_assets(plan)
         and (broken is None or broken == (plan.relative_fileloc in failing))
         and (not tags or (tags <= set(plan.tags) if needs_all else tags & set(plan.tags)))
         and (not owners or owners & set(plan.owners))
@@ -62,6 +73,20 @@ async def list_dags(context: Context, request: Request, caller: Caller) -> Respo
     page, total = query.page(plans, SORT_KEYS, ("dag_id",))
     document = {"dags": [dag_document(plan, failing) for plan in page], "total_entries": total}
     return Response(encode(document), media_type=JSON)
+
+
+def _by_assets(query: AirflowQuery) -> Callable[[DagPlan], bool]:
+    """`has_asset_schedule`, and `asset_dependency`: part of the name or URI of an asset that the DAG is scheduled on."""
+    scheduled, part = query.boolean("has_asset_schedule"), query.one("asset_dependency")
+    wanted = None if part is None else part.lower()
+
+    def matches(plan: DagPlan) -> bool:
+        refs = [] if plan.asset_condition is None else list(plan.asset_condition.refs())
+        return (scheduled is None or scheduled == bool(refs)) and (
+            wanted is None or any(wanted in ref.name.lower() or wanted in ref.uri.lower() for ref in refs)
+        )
+
+    return matches
 
 
 async def get_dag(context: Context, request: Request, caller: Caller) -> Response:
@@ -96,6 +121,7 @@ async def get_dag_details(context: Context, request: Request, caller: Caller) ->
 
 
 async def patch_dag(context: Context, request: Request, caller: Caller) -> Response:
+    AirflowQuery(request, ("update_mask",), context.coordinator.settings)
     check_dag(context, request.path_params["dag_id"])
     raise NotSupported("dagcall does not support pausing: its DAGs are never paused, and run when they are called.")
 

@@ -8,14 +8,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dagcall.coordinator.api import AlreadyAnswered, RunView
+from dagcall.coordinator.notes import NotesOfRun
 from dagcall.core.instance import TaskInstance
 from dagcall.errors import RunNotFound
 from dagcall.model.ids import TaskKey
 from dagcall.model.inputs import InputRequest, User
 from dagcall.server.api_v2.bodies import read_answer
-from dagcall.server.api_v2.query import PAGING, AirflowQuery, path_integer, ranges
+from dagcall.server.api_v2.query import PAGING, AirflowQuery, path_integer, patterns, ranges
 from dagcall.server.api_v2.runs import ALL, find_run
-from dagcall.server.api_v2.task_instances import STATES, instance_document
+from dagcall.server.api_v2.task_instances import STATES, instance_document, instance_id
+from dagcall.server.api_v2.tries import tries_of, try_document
 from dagcall.server.context import Context
 from dagcall.server.policy import Caller
 from dagcall.server.problems import AirflowError, encode
@@ -31,9 +33,8 @@ Entry = tuple[InputRequest, RunView, TaskInstance]
 _QUERY = (
     *PAGING,
     *ranges("created_at"),
-    "dag_id_pattern",
+    *patterns("dag_id", "task_id"),
     "task_id",
-    "task_id_pattern",
     "map_index",
     "state",
     "response_received",
@@ -84,12 +85,33 @@ async def list_details(context: Context, request: Request, caller: Caller) -> Re
         entries = [entry for one in requests if (entry := await _entry(context, one)) is not None]
         found = [one for one in entries if wanted is None or one[2].state.airflow in wanted]
         page, total = query.page(found, SORT_KEYS, ("ti_id",))
-    document = {"hitl_details": [_document(context, *entry) for entry in page], "total_entries": total}
+    notes = await context.coordinator.kept.notes.of_runs({view.key for _, view, _ in page})
+    documents = [_document(context, *entry, notes.get(entry[1].key, {})) for entry in page]
+    document = {"hitl_details": documents, "total_entries": total}
     return Response(encode(document), media_type=JSON)
 
 
 async def get_detail(context: Context, request: Request, caller: Caller) -> Response:
-    return Response(encode(_document(context, *await _find(context, request))), media_type=JSON)
+    asked, view, instance = await _find(context, request)
+    notes = await context.coordinator.kept.notes.of_run(view.key)
+    return Response(encode(_document(context, asked, view, instance, notes)), media_type=JSON)
+
+
+async def get_try(context: Context, request: Request, caller: Caller) -> Response:
+    """What one try asked: with the task instance as that try left it."""
+    try_number = path_integer(request, "try_number")
+    view, instance = await _instance(context, request)
+    found = tries_of(instance).get(try_number)
+    asked = await context.coordinator.inputs.find(view.key, instance.key, try_number)
+    if found is None or asked is None:
+        raise AirflowError(
+            404,
+            f"Human-in-the-loop detail does not exist for Task Instance with id {instance_id(view, instance)}"
+            if found is not None
+            else _no_instance(view, instance.key),
+        )
+    document = _document(context, asked, view, instance, {}) | {"task_instance": try_document(context, view, found)}
+    return Response(encode(document), media_type=JSON)
 
 
 async def answer(context: Context, request: Request, caller: Caller) -> Response:
@@ -124,21 +146,29 @@ def _answered(asked: InputRequest) -> AirflowError:
 
 async def _find(context: Context, request: Request) -> Entry:
     """What the path names. Raises AirflowError."""
+    view, instance = await _instance(context, request)
+    asked = await context.coordinator.inputs.find(view.key, instance.key)
+    if asked is None:
+        ti_id = instance_id(view, instance)
+        raise AirflowError(404, f"Human-in-the-loop detail does not exist for Task Instance with id {ti_id}")
+    return asked, view, instance
+
+
+async def _instance(context: Context, request: Request) -> tuple[RunView, TaskInstance]:
     names = request.path_params
     view = await find_run(context, names["dag_id"], names["dag_run_id"])
     task = TaskKey(names["task_id"], path_integer(request, "map_index"))
     instance = view.machine.instance(task)
     if instance is None:
-        raise AirflowError(
-            404,
-            f"The Task Instance with dag_id: `{view.key.dag_id}`, run_id: `{view.key.run_id}`, task_id: "
-            f"`{task.task_id}` and map_index: `{task.map_index}` was not found",
-        )
-    asked = await context.coordinator.inputs.find(view.key, task)
-    if asked is None:
-        ti_id = instance_document(context, view, instance)["id"]
-        raise AirflowError(404, f"Human-in-the-loop detail does not exist for Task Instance with id {ti_id}")
-    return asked, view, instance
+        raise AirflowError(404, _no_instance(view, task))
+    return view, instance
+
+
+def _no_instance(view: RunView, task: TaskKey) -> str:
+    return (
+        f"The Task Instance with dag_id: `{view.key.dag_id}`, run_id: `{view.key.run_id}`, task_id: "
+        f"`{task.task_id}` and map_index: `{task.map_index}` was not found"
+    )
 
 
 async def _entry(context: Context, asked: InputRequest) -> Entry | None:
@@ -153,7 +183,7 @@ async def _entry(context: Context, asked: InputRequest) -> Entry | None:
 
 def _filter(query: AirflowQuery) -> Callable[[InputRequest], bool]:
     """Those filters that need no more than the request itself."""
-    by_dag, by_task = query.matcher("dag_id_pattern"), query.matcher("task_id_pattern")
+    by_dag, by_task = query.text_matcher("dag_id"), query.text_matcher("task_id")
     by_subject, by_body = query.matcher("subject_search"), query.matcher("body_search")
     task_id, map_index = query.one("task_id"), query.optional_integer("map_index", -1)
     is_answered, created = query.boolean("response_received"), query.time_range("created_at")
@@ -180,9 +210,11 @@ def _responder(asked: InputRequest, name: str) -> str | None:
     return None if asked.responded_by is None else getattr(asked.responded_by, name)
 
 
-def _document(context: Context, asked: InputRequest, view: RunView, instance: TaskInstance) -> dict[str, Any]:
+def _document(
+    context: Context, asked: InputRequest, view: RunView, instance: TaskInstance, notes: NotesOfRun
+) -> dict[str, Any]:
     return {
-        "task_instance": instance_document(context, view, instance),
+        "task_instance": instance_document(context, view, instance, notes.get(instance.key)),
         "options": asked.options,
         "subject": asked.subject,
         "body": asked.body,

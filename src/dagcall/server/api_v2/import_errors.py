@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from dagcall.coordinator.api import ImportErrorInfo
 from dagcall.server.api_v2.dags import BUNDLE
-from dagcall.server.api_v2.query import PAGING, AirflowQuery, path_integer
+from dagcall.server.api_v2.query import PAGING, AirflowQuery, path_integer, patterns
 from dagcall.server.context import Context
 from dagcall.server.policy import Caller
 from dagcall.server.problems import AirflowError, encode
@@ -27,9 +27,16 @@ SORT_KEYS = {
 
 
 async def list_import_errors(context: Context, request: Request, caller: Caller) -> Response:
-    query = AirflowQuery(request, (*PAGING, "filename_pattern"), context.coordinator.settings)
-    matches = query.matcher("filename_pattern")
-    errors = [error for error in context.coordinator.catalog.import_errors() if matches(error.path)]
+    query = AirflowQuery(
+        request, (*PAGING, *patterns("filename"), "filename", "bundle_name"), context.coordinator.settings
+    )
+    matches = query.text_matcher("filename")
+    filename, bundle = query.one("filename"), query.one("bundle_name")
+    errors = [
+        error
+        for error in context.coordinator.catalog.import_errors()
+        if matches(error.path) and filename in (None, error.path) and bundle in (None, BUNDLE)
+    ]
     page, total = query.page(errors, SORT_KEYS, ("id",))
     document = {"import_errors": [_document(error) for error in page], "total_entries": total}
     return Response(encode(document), media_type=JSON)

@@ -10,7 +10,7 @@ from dagcall.coordinator.api import PoolStatus
 from dagcall.journal.store import ItemExists
 from dagcall.model.pool import DEFAULT_POOL, UNLIMITED, Pool
 from dagcall.server.api_v2.bodies import integer, optional_text, read_object, refuse_team, required_text
-from dagcall.server.api_v2.query import PAGING, AirflowQuery, invalid
+from dagcall.server.api_v2.query import PAGING, AirflowQuery, invalid, patterns
 from dagcall.server.context import Context
 from dagcall.server.policy import Caller
 from dagcall.server.problems import AirflowError, encode
@@ -27,8 +27,8 @@ _NAME_LENGTH = 256
 
 
 async def list_pools(context: Context, request: Request, caller: Caller) -> Response:
-    query = AirflowQuery(request, (*PAGING, "pool_name_pattern"), context.coordinator.settings)
-    matches = query.matcher("pool_name_pattern")
+    query = AirflowQuery(request, (*PAGING, *patterns("pool_name")), context.coordinator.settings)
+    matches = query.text_matcher("pool_name")
     pools = [status for status in context.coordinator.pools.all() if matches(status.pool.name)]
     page, total = query.page(pools, SORT_KEYS, ("id",))
     return Response(encode({"pools": [_document(one) for one in page], "total_entries": total}), media_type=JSON)

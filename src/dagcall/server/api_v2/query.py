@@ -1,5 +1,6 @@
 """Airflow's query parameters: paging, ordering, filters, with FastAPI's errors."""
 
+import math
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeVar
@@ -7,7 +8,7 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 
 from dagcall.errors import NotSupported
-from dagcall.journal.base import TimeRange, pattern_terms
+from dagcall.journal.base import TimeRange, pattern_terms, prefix_terms
 from dagcall.server.problems import AirflowError
 from dagcall.server.times import parse_time
 
@@ -17,6 +18,11 @@ PAGING = ("limit", "offset", "order_by")
 RANGES = ("_gte", "_gt", "_lte", "_lt")
 MAX_SORT = 10
 """Airflow's `SortParam.MAX_SORT_PARAMS`."""
+
+
+def patterns(*names: str) -> tuple[str, ...]:
+    """The query parameters of `AirflowQuery.text_matcher`."""
+    return tuple(name + ending for name in names for ending in ("_pattern", "_prefix_pattern"))
 
 
 def ranges(*names: str) -> tuple[str, ...]:
@@ -104,6 +110,23 @@ class AirflowQuery:
         gte, gt, lte, lt = (self.time(name + bound) for bound in RANGES)
         return TimeRange(gte, gt, lte, lt)
 
+    def number(self, name: str) -> float | None:
+        text = self.one(name)
+        if text is None:
+            return None
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            message = "Input should be a valid number, unable to parse string as a number"
+            raise invalid("query", name, "float_parsing", message, text)
+        return value
+
+    def number_range(self, name: str) -> TimeRange:
+        gte, gt, lte, lt = (self.number(name + bound) for bound in RANGES)
+        return TimeRange(gte, gt, lte, lt)
+
     @property
     def limit(self) -> int:
         """At most `[api] maximum_page_limit`, by default `fallback_page_limit`, as in Airflow."""
@@ -138,8 +161,8 @@ class AirflowQuery:
 
     def matcher(self, name: str) -> Callable[[str], bool]:
         """Airflow's patterns: `%` any text, `_` any character, `a|b` either, upper and lower case alike."""
-        pattern = self.one(name)
-        if pattern is None or pattern == "~":
+        pattern = self.pattern(name)
+        if pattern is None:
             return lambda text: True
         compiled = [
             re.compile(re.escape(term).replace("%", ".*").replace("_", "."), re.IGNORECASE | re.DOTALL)
@@ -149,11 +172,24 @@ class AirflowQuery:
 
     def prefix_matcher(self, name: str) -> Callable[[str], bool]:
         """Airflow's prefixes: `a|b` either, as they are written but for what is no letter or digit at their end."""
-        pattern = self.one(name)
-        if pattern is None or pattern == "~":
+        pattern = self.pattern(name)
+        if pattern is None:
             return lambda text: True
-        begins = tuple(re.sub(r"[\W_]+$", "", term) for term in pattern_terms(pattern))
+        begins = prefix_terms(pattern)
         return lambda text: text.startswith(begins)
+
+    def pattern(self, name: str) -> str | None:
+        """None, where there is no such filter or it is Airflow's `~`: any."""
+        pattern = self.one(name)
+        return None if pattern == "~" else pattern
+
+    def text_matcher(self, name: str) -> Callable[[str | None], bool]:
+        """`{name}_pattern` and `{name}_prefix_pattern` together. What has no such text is found without them only."""
+        names = (f"{name}_pattern", f"{name}_prefix_pattern")
+        if not any(self.pattern(one) is not None for one in names):
+            return lambda text: True
+        matches, begins = self.matcher(names[0]), self.prefix_matcher(names[1])
+        return lambda text: text is not None and matches(text) and begins(text)
 
     def page(
         self, items: Iterable[T], keys: Mapping[str, Callable[[T], Any]], default: Iterable[str]

@@ -1,59 +1,32 @@
 """Airflow's routes that exist here, in the table's form. Longer paths before shorter ones with a free last part."""
 
-from dagcall.server.accept import JSON, NDJSON
 from dagcall.server.api_v2 import (
     connections,
-    dag_runs,
     dags,
-    hitl,
     import_errors,
-    logs,
     monitor,
     pools,
-    task_instances,
     tasks,
     variables,
-    wait,
-    xcoms,
 )
 from dagcall.server.api_v2.asset_routes import ASSET_ROUTES
 from dagcall.server.api_v2.rows import (
     BOOLEAN,
-    COUNT,
-    MAP_INDEX,
     OPTIONAL_TEXT,
-    OPTIONAL_TIME,
-    between,
+    UPDATE_MASK,
     fields,
     one_of,
     order_by,
     page,
-    pattern,
-    state,
+    patterns,
 )
 from dagcall.server.api_v2.rows import change as _change
 from dagcall.server.api_v2.rows import get as _get
-from dagcall.server.documented import described
+from dagcall.server.api_v2.run_routes import RUN_ROUTES
 from dagcall.server.policy import Permission
 from dagcall.server.route import Parameter, Route, Schema
 
 _DAG = "/api/v2/dags/{dag_id}"
-_RUN = _DAG + "/dagRuns/{dag_run_id}"
-_INSTANCES = _RUN + "/taskInstances"
-_INSTANCE = _INSTANCES + "/{task_id}"
-_HITL = _INSTANCE + "/{map_index}/hitlDetails"
-
-_TRIGGER_BODY: Schema = fields(
-    "logical_date",
-    logical_date=OPTIONAL_TIME,
-    dag_run_id=OPTIONAL_TEXT,
-    conf={"type": ["object", "null"]},
-    note=OPTIONAL_TEXT,
-    run_after=OPTIONAL_TIME,
-    data_interval_start={"type": "null"},
-    data_interval_end={"type": "null"},
-    partition_key={"type": "null"},
-)
 
 _VARIABLE_BODY: Schema = fields(
     "key value",
@@ -77,9 +50,6 @@ _CONNECTION_BODY: Schema = fields(
     team_name={"type": "null"},
 )
 
-UPDATE_MASK = Parameter("update_mask", "Change only this field.", repeatable=True)
-
-
 _VARIABLES = "/api/v2/variables"
 _VARIABLE = _VARIABLES + "/{variable_key:path}"
 _CONNECTIONS = "/api/v2/connections"
@@ -95,25 +65,6 @@ _POOL_FIELDS: dict[str, Schema] = {
 _POOL_BODY = fields("name slots", name={"type": "string", "maxLength": 256}, **_POOL_FIELDS)
 _POOL_CHANGE = fields("pool slots include_deferred", pool={"type": "string"}, **_POOL_FIELDS)
 
-_DATES_OF_RUNS = between("run_after", "logical_date")
-_OF_RUNS = (*_DATES_OF_RUNS, pattern("run_id_pattern", "run id"))
-_MAPPED_FILTERS = (
-    *_DATES_OF_RUNS,
-    *between("start_date", "end_date"),
-    Parameter("try_number", "Only with this number of tries.", COUNT, repeatable=True),
-    Parameter("map_index", "Only with this map index.", MAP_INDEX.schema, repeatable=True),
-    Parameter("pool", "Only of this pool.", repeatable=True),
-    Parameter("queue", "Only of this queue.", repeatable=True),
-    Parameter("operator", "Only of this operator.", repeatable=True),
-)
-_INSTANCE_FILTERS = (
-    *_MAPPED_FILTERS,
-    pattern("run_id_pattern", "run id"),
-    pattern("dag_id_pattern", "DAG id"),
-    pattern("task_display_name_pattern", "task's display name"),
-    Parameter("task_id", "Only of this task."),
-)
-
 AIRFLOW_ROUTES: tuple[Route, ...] = (
     *ASSET_ROUTES,
     _get("/api/v2/version", Permission.NONE, monitor.version, "Airflow's version", "monitoring", needs_dags=False),
@@ -127,7 +78,9 @@ AIRFLOW_ROUTES: tuple[Route, ...] = (
         "Files that do not import",
         "import errors",
         *page(import_errors.SORT_KEYS),
-        pattern("filename_pattern", "file's name"),
+        *patterns("filename", "file's name"),
+        Parameter("filename", "Only of this file."),
+        Parameter("bundle_name", "Only of this bundle."),
         needs_dags=False,
     ),
     _get(
@@ -145,7 +98,7 @@ AIRFLOW_ROUTES: tuple[Route, ...] = (
         "Pools, and how much of them is taken",
         "pools",
         *page(pools.SORT_KEYS),
-        pattern("pool_name_pattern", "name"),
+        *patterns("pool_name", "name"),
         needs_dags=False,
     ),
     _change(
@@ -173,11 +126,16 @@ AIRFLOW_ROUTES: tuple[Route, ...] = (
         Parameter("tags", "Only with this tag.", repeatable=True),
         one_of("tags_match_mode", "`any` or `all` of the tags.", ("any", "all"), repeatable=False),
         Parameter("owners", "Only of this owner.", repeatable=True),
-        pattern("dag_id_pattern", "DAG id"),
-        pattern("dag_display_name_pattern", "display name"),
+        *patterns("dag_id", "DAG id"),
+        *patterns("dag_display_name", "display name"),
         Parameter("paused", "No DAG is paused here.", BOOLEAN),
         Parameter("has_import_errors", "Only those whose file does (not) import now.", BOOLEAN),
         Parameter("exclude_stale", "No DAG is stale here.", BOOLEAN),
+        Parameter("bundle_name", "Only of this bundle."),
+        Parameter("bundle_version", "Only those that are served in this version."),
+        Parameter("has_asset_schedule", "Only those that are (not) scheduled on assets.", BOOLEAN),
+        Parameter("asset_dependency", "Only those scheduled on an asset with this in its name or URI."),
+        Parameter("is_favorite", "No DAG is a favorite here.", BOOLEAN),
     ),
     _get(_DAG, Permission.DAG_READ, dags.get_dag, "One DAG", "DAGs"),
     _change(
@@ -188,163 +146,12 @@ AIRFLOW_ROUTES: tuple[Route, ...] = (
         "Not supported: DAGs are never paused here",
         "DAGs",
         {"type": "object", "properties": {"is_paused": BOOLEAN}},
+        UPDATE_MASK,
     ),
     _get(_DAG + "/details", Permission.DAG_READ, dags.get_dag_details, "One DAG in detail", "DAGs"),
     _get(_DAG + "/tasks", Permission.DAG_READ, tasks.list_tasks, "Tasks of a DAG", "DAGs", order_by(tasks.SORT_KEYS)),
     _get(_DAG + "/tasks/{task_id}", Permission.DAG_READ, tasks.get_task, "One task of a DAG", "DAGs"),
-    _get(
-        _DAG + "/dagRuns",
-        Permission.RUN_READ,
-        dag_runs.list_runs,
-        "Runs of a DAG, or of all (`~`)",
-        "runs",
-        *page(dag_runs.SORT_KEYS),
-        state((*dag_runs.RUN_STATES, "none")),
-        one_of("run_type", "Only of this type.", (*dag_runs.RUN_TYPES, "none")),
-        *between("run_after", "logical_date", "start_date", "end_date"),
-        pattern("run_id_pattern", "run id"),
-        pattern("dag_id_pattern", "DAG id"),
-    ),
-    _change("POST", _DAG + "/dagRuns", Permission.DAG_CALL, dag_runs.trigger, "Trigger a run", "runs", _TRIGGER_BODY),
-    _get(_RUN, Permission.RUN_READ, dag_runs.get_run, "One run", "runs"),
-    _change(
-        "PATCH",
-        _RUN,
-        Permission.RUN_CANCEL,
-        dag_runs.patch_run,
-        "Set a run to failed: cancels it",
-        "runs",
-        fields(
-            "",
-            state={"enum": ["failed", "queued", "success", None], "description": "Only failed is supported."},
-            note=OPTIONAL_TEXT,
-        ),
-    ),
-    _change(
-        "DELETE",
-        _RUN,
-        Permission.RUN_DELETE,
-        dag_runs.delete_run,
-        "Delete a run that has ended",
-        "runs",
-        None,
-        status=204,
-    ),
-    _get(
-        _RUN + "/wait",
-        Permission.RUN_READ,
-        wait.wait_run,
-        "Wait for a run's end: NDJSON lines, pushed",
-        "runs",
-        Parameter(
-            "interval",
-            "Seconds between lines while nothing changes.",
-            {"type": "number", "exclusiveMinimum": 0},
-            required=True,
-        ),
-        Parameter("result", "Return the XCom of this task. Default: the designated ones.", repeatable=True),
-        Parameter("early", "End as soon as the outcome is known.", BOOLEAN),
-        description="The last line has the final state and the `results`. The answer has no Content-Type.",
-        answer=described("NDJSON lines"),
-    ),
-    _get(
-        _INSTANCES,
-        Permission.TASK_READ,
-        task_instances.list_instances,
-        "Task instances of a run, or of all (`~`)",
-        "task instances",
-        *page(task_instances.SORT_KEYS),
-        state(task_instances.STATES),
-        *_INSTANCE_FILTERS,
-    ),
-    _get(_INSTANCE, Permission.TASK_READ, task_instances.get_instance, "One task instance", "task instances"),
-    _get(
-        _INSTANCE + "/listMapped",
-        Permission.TASK_READ,
-        task_instances.list_mapped,
-        "Instances of a mapped task",
-        "task instances",
-        *page(task_instances.SORT_KEYS),
-        state(task_instances.STATES),
-        *_MAPPED_FILTERS,
-    ),
-    _get(
-        _INSTANCE + "/xcomEntries",
-        Permission.XCOM_READ,
-        xcoms.list_xcoms,
-        "XComs of a task, or of all (`~`)",
-        "XComs",
-        *page(xcoms.SORT_KEYS),
-        *_OF_RUNS,
-        pattern("task_id_pattern", "task id"),
-        pattern("xcom_key_pattern", "key"),
-        Parameter("xcom_key", "Only with this key."),
-        MAP_INDEX,
-    ),
-    _get(
-        _INSTANCE + "/xcomEntries/{xcom_key:path}",
-        Permission.XCOM_READ,
-        xcoms.get_xcom,
-        "One XCom with its value",
-        "XComs",
-        MAP_INDEX,
-        Parameter("stringify", "Show the value as text.", BOOLEAN),
-        Parameter("deserialize", "Not supported: values are shown in their serialized form.", {"enum": [False]}),
-    ),
-    _get(
-        _INSTANCE + "/logs/{try_number}",
-        Permission.LOG_READ,
-        logs.get_log,
-        "The log of a try",
-        "task instances",
-        MAP_INDEX,
-        Parameter("full_content", "Everything is always sent.", BOOLEAN),
-        Parameter("token", "What follows the page that named this token."),
-        answer=described("As in Airflow 3.3's public API", {}, (JSON, NDJSON)),
-    ),
-    _get(
-        _RUN + "/hitlDetails",
-        Permission.INPUT_READ,
-        hitl.list_details,
-        "What the tasks of a run, or of all (`~`), ask of people",
-        "task instances",
-        *page(hitl.SORT_KEYS),
-        state(task_instances.STATES),
-        pattern("dag_id_pattern", "DAG id"),
-        Parameter("task_id", "Only of this task."),
-        pattern("task_id_pattern", "task id"),
-        MAP_INDEX,
-        Parameter("response_received", "Only those that have (not) been answered.", BOOLEAN),
-        Parameter("responded_by_user_id", "Only those that this user answered.", repeatable=True),
-        Parameter("responded_by_user_name", "Only those that this user answered.", repeatable=True),
-        Parameter("subject_search", "Part of the subject."),
-        Parameter("body_search", "Part of the body."),
-        *between("created_at"),
-    ),
-    _get(_HITL, Permission.INPUT_READ, hitl.get_detail, "What a task asks of a person", "task instances"),
-    _change(
-        "PATCH",
-        _HITL,
-        Permission.INPUT_ANSWER,
-        hitl.answer,
-        "Answer what a task asks; the task goes on",
-        "task instances",
-        {
-            "type": "object",
-            "required": ["chosen_options"],
-            "properties": {
-                "chosen_options": {"type": "array", "items": {"type": "string"}, "minItems": 1},
-                "params_input": {"type": "object"},
-            },
-        },
-    ),
-    _get(
-        _INSTANCE + "/{map_index}",
-        Permission.TASK_READ,
-        task_instances.get_mapped,
-        "One instance of a mapped task",
-        "task instances",
-    ),
+    *RUN_ROUTES,
     _get(
         _VARIABLES,
         Permission.VARIABLE_READ,
@@ -352,7 +159,7 @@ AIRFLOW_ROUTES: tuple[Route, ...] = (
         "Variables; values under sensitive names are hidden",
         "variables",
         *page(variables.SORT_KEYS),
-        pattern("variable_key_pattern", "key"),
+        *patterns("variable_key", "key"),
         needs_dags=False,
     ),
     _change(
@@ -403,7 +210,7 @@ AIRFLOW_ROUTES: tuple[Route, ...] = (
         "Connections; values under sensitive names are hidden",
         "connections",
         *page(connections.SORT_KEYS),
-        pattern("connection_id_pattern", "id"),
+        *patterns("connection_id", "id"),
         needs_dags=False,
     ),
     _change(

@@ -16,12 +16,14 @@ OPTIONAL_TEXT: Schema = {"type": ["string", "null"]}
 OPTIONAL_TIME: Schema = {"type": ["string", "null"], "format": "date-time"}
 COUNT: Schema = {"type": "integer", "minimum": 0, "maximum": 10**15 - 1}
 _INDEX: Schema = {"type": "integer", "minimum": -1, "maximum": 10**15 - 1}
+NOTE: Schema = {"type": ["string", "null"], "maxLength": 1000}
 _OBJECT = described("As in Airflow 3.3's public API", {"type": "object"})
 _NOTHING = described("Done")
 
 LIMIT = Parameter("limit", "At most so many entries.", COUNT)
 OFFSET = Parameter("offset", "Leave out so many entries first.", COUNT)
 MAP_INDEX = Parameter("map_index", "Which instance of a mapped task; -1 when it is not mapped.", _INDEX)
+UPDATE_MASK = Parameter("update_mask", "Change only this field.", repeatable=True)
 PATTERN = "`%` any text, `_` any character, `a|b` either."
 _BOUNDS = {"gte": "Not before", "gt": "After", "lte": "Not after", "lt": "Before"}
 
@@ -55,6 +57,20 @@ def between(*names: str) -> tuple[Parameter, ...]:
 
 def pattern(name: str, what: str) -> Parameter:
     return Parameter(name, f"Part of the {what}; {PATTERN}")
+
+
+def patterns(name: str, what: str) -> tuple[Parameter, Parameter]:
+    """`{name}_pattern`, `{name}_prefix_pattern`."""
+    prefix = Parameter(f"{name}_prefix_pattern", f"Beginning of the {what}; `a|b` either.")
+    return pattern(f"{name}_pattern", what), prefix
+
+
+def durations() -> tuple[Parameter, ...]:
+    """Bounds of a duration."""
+    words = {"gte": "At least", "gt": "More than", "lte": "At most", "lt": "Less than"}
+    return tuple(
+        Parameter(f"duration_{bound}", f"{text} so many seconds.", {"type": "number"}) for bound, text in words.items()
+    )
 
 
 def fields(required: str, **properties: Schema) -> Schema:

@@ -41,8 +41,10 @@ async def find_runs(context: Context, dag_id: str, run_id: str, query: AirflowQu
         HeadQuery(
             dag_ids=None if dag_id == ALL else frozenset({dag_id}),
             run_id=None if run_id == ALL else run_id,
-            dag_id_pattern=query.one("dag_id_pattern"),
-            run_id_pattern=query.one("run_id_pattern"),
+            dag_id_pattern=query.pattern("dag_id_pattern"),
+            run_id_pattern=query.pattern("run_id_pattern"),
+            dag_id_prefix=query.pattern("dag_id_prefix_pattern"),
+            run_id_prefix=query.pattern("run_id_prefix_pattern"),
             run_after=query.time_range("run_after"),
             logical_date=query.time_range("logical_date"),
             limit=MOST_RUNS,

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from dagcall.coordinator.variables import Variable
 from dagcall.journal.store import ItemExists
 from dagcall.server.api_v2.bodies import optional_text, read_object, refuse_team, required_text
-from dagcall.server.api_v2.query import PAGING, AirflowQuery, invalid
+from dagcall.server.api_v2.query import PAGING, AirflowQuery, invalid, patterns
 from dagcall.server.context import Context
 from dagcall.server.policy import Caller
 from dagcall.server.problems import AirflowError, encode
@@ -28,8 +28,8 @@ SORT_KEYS = {
 
 
 async def list_variables(context: Context, request: Request, caller: Caller) -> Response:
-    query = AirflowQuery(request, (*PAGING, "variable_key_pattern"), context.coordinator.settings)
-    matches = query.matcher("variable_key_pattern")
+    query = AirflowQuery(request, (*PAGING, *patterns("variable_key")), context.coordinator.settings)
+    matches = query.text_matcher("variable_key")
     variables = [one for one in await context.coordinator.kept.variables.all() if matches(one.key)]
     page, total = query.page(variables, SORT_KEYS, ("id",))
     document = {"variables": [_document(context, one) for one in page], "total_entries": total}

@@ -10,7 +10,7 @@ from dagcall.coordinator.api import RunView
 from dagcall.errors import NotSupported
 from dagcall.model.events import XComItem
 from dagcall.model.ids import TaskKey
-from dagcall.server.api_v2.query import PAGING, AirflowQuery, ranges
+from dagcall.server.api_v2.query import PAGING, AirflowQuery, patterns, ranges
 from dagcall.server.api_v2.runs import ALL, display_name, find_run, find_runs
 from dagcall.server.api_v2.xcom_values import decode_value
 from dagcall.server.context import Context
@@ -25,11 +25,10 @@ Entry = tuple[RunView, str, int, XComItem]
 _QUERY = (
     *PAGING,
     *ranges("run_after", "logical_date"),
+    *patterns("xcom_key", "run_id", "task_id", "dag_display_name"),
     "xcom_key",
     "map_index",
-    "xcom_key_pattern",
-    "run_id_pattern",
-    "task_id_pattern",
+    "map_index_filter",
 )
 SORT_KEYS: dict[str, Callable[[Entry], Any]] = {
     "dag_id": lambda entry: entry[0].key.dag_id,
@@ -46,7 +45,8 @@ async def list_xcoms(context: Context, request: Request, caller: Caller) -> Resp
     names = request.path_params
     query = AirflowQuery(request, _QUERY, context.coordinator.settings)
     key, map_index = query.one("xcom_key"), query.optional_integer("map_index", -1)
-    by_key, by_task = query.matcher("xcom_key_pattern"), query.matcher("task_id_pattern")
+    index_filter = query.optional_integer("map_index_filter", -1)
+    by_key, by_task, by_dag = (query.text_matcher(name) for name in ("xcom_key", "task_id", "dag_display_name"))
     entries: list[Entry] = [
         (view, task_id, index, item)
         for view in await find_runs(context, names["dag_id"], names["dag_run_id"], query)
@@ -55,7 +55,9 @@ async def list_xcoms(context: Context, request: Request, caller: Caller) -> Resp
         and key in (None, item.key)
         and map_index in (None, index)
         and by_key(item.key)
+        and index_filter in (None, index)
         and by_task(task_id)
+        and by_dag(display_name(context, view.key.dag_id))
     ]
     page, total = query.page(entries, SORT_KEYS, ("dag_id", "task_id", "run_id", "map_index", "key"))
     document = {"xcom_entries": [_document(context, *entry) for entry in page], "total_entries": total}
