@@ -1,12 +1,14 @@
 """The options of Airflow's configuration section `[dagcall]`: the one table of their names, defaults and meaning.
 
-They are read where Airflow is (`airflow_bridge.settings`), so that `airflow.cfg`, `AIRFLOW__DAGCALL__...` and Airflow's
-`_CMD` and `_SECRET` forms work, and come to the server as text. The README's table is checked against this one.
+`Options` are read where Airflow is (`airflow_bridge.settings`), so that `airflow.cfg`, `AIRFLOW__DAGCALL__...` and
+Airflow's `_CMD` and `_SECRET` forms work, and come to the server as text. `Launch` is what a server or a client has to
+know before there is an Airflow: `airflow_cfg` reads it by the same rules. The README's table and the section that
+Airflow itself shows (`provider.get_provider_info`) are made of this one.
 """
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import Field, dataclass, field, fields
 from typing import Any, Self
 
 from dagcall.errors import ConfigError
@@ -61,39 +63,43 @@ def store(text: str) -> str:
     return text
 
 
-_EXPECTED = {seconds: "a number of seconds above 0", count: "a whole number above 0", flag: "True or False"}
+def port(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= 65535:
+        raise ValueError
+    return value
 
 
-def option(default: Any, read: Callable[[str], Any]) -> Any:
-    """`read`: the value of a text; raises ValueError when it is none."""
-    return field(default=default, metadata={"read": read})
+def text(text: str) -> str:
+    return text
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What a deployment may choose. Seconds, unless a comment says otherwise; None: no limit."""
+_EXPECTED = {
+    seconds: "a number of seconds above 0",
+    count: "a whole number above 0",
+    flag: "True or False",
+    port: "a port, 0 to 65535",
+}
+_TYPES = {seconds: "float", count: "integer", port: "integer", flag: "boolean"}
 
-    auth: str = option("none", no_authentication)
-    isolation: str = option("warm", one_of("warm", "task"))
-    inherit_airflow_limits: bool = option(False, flag)
-    durability: str = option("process", one_of(*DURABILITIES))
-    on_restart: str = option("resume", one_of(*ON_RESTART))
-    keep_runs: float | None = option(None, seconds)
-    drain_limit: float = option(20.0, seconds)
-    max_wait: float = option(300.0, seconds)
-    heartbeat: float = option(15.0, seconds)
-    memoise: bool = option(True, flag)
-    max_runs: int = option(20_000, count)
-    max_runs_per_dag: int | None = option(None, count)
-    max_runs_per_caller: int | None = option(None, count)
-    inline_limit: int = option(1 << 20, count)  # bytes of JSON
-    result_storage: str | None = option(None, store)
+
+def option(
+    default: Any, read: Callable[[str], Any], what: str, *, unset: str = "no limit", sensitive: bool = False
+) -> Any:
+    """`read`: the value of a text; raises ValueError when it is none. `what`: its meaning, one line of Markdown.
+    `unset`: what None means. `sensitive`: no log, page or worker may see it; `_CMD` and `_SECRET` work."""
+    shown = {"read": read, "what": what, "unset": unset, "sensitive": sensitive}
+    return field(default=default, metadata=shown)
+
+
+class _Section:
+    """Options that are read from texts."""
 
     @classmethod
     def read(cls, texts: Mapping[str, str | None]) -> Self:
         """From the section's texts by name; None or empty: the default. Raises `ConfigError`."""
         values: dict[str, Any] = {}
-        for one in fields(cls):
+        for one in fields(cls):  # type: ignore[arg-type] # of a dataclass
             text = (texts.get(one.name) or "").strip()
             if not text:
                 continue
@@ -102,8 +108,127 @@ class Options:
                 values[one.name] = read(text)
             except ValueError:
                 expected = _EXPECTED.get(read, read.__doc__)
-                raise ConfigError(f"[dagcall] {one.name} must be {expected}, not {text!r}") from None
+                told = "its value" if one.metadata["sensitive"] else repr(text)
+                raise ConfigError(f"[dagcall] {one.name} must be {expected}, not {told}") from None
         return cls(**values)
 
 
-NAMES = tuple(one.name for one in fields(Options))
+@dataclass(frozen=True, kw_only=True)
+class Launch(_Section):
+    """What is decided before anything is started. The flags of `dagcall serve` win over these."""
+
+    host: str = option(
+        "127.0.0.1", text, "address to listen on (`--host`); only loopback addresses while `auth` is `none`"
+    )
+    port: int = option(8274, port, "port to listen on (`--port`); 0: a free one")
+    url: str | None = option(
+        None,
+        text,
+        "where the server is to clients: Airflow's **Call** view, `DagcallHook` without a connection, `airflow dagcall ...`",
+        unset="`host` and `port`",
+    )
+    workers: int | None = option(
+        None, count, "the most tasks at once, started on demand (`--workers`)", unset="by memory, 128 at most"
+    )
+    memory: int | None = option(
+        None,
+        count,
+        "megabytes that the server and all its processes may use, before a worker is ended (`--memory`)",
+        unset="the container's limit",
+    )
+    journal: str | None = option(
+        None,
+        text,
+        "where runs are kept (`--journal`): `sqlite:////absolute/path.db`, `postgresql://...` or `memory:`",
+        unset="`$AIRFLOW_HOME/dagcall/journal.db`",
+        sensitive=True,
+    )
+    share_port: bool = option(
+        False, flag, "`True`: listen on a port on which other servers listen too (`--share-port`)"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(_Section):
+    """What a deployment may choose. Seconds, unless a comment says otherwise; None: no limit."""
+
+    auth: str = option(
+        "none",
+        no_authentication,
+        "this version serves loopback addresses without credentials, and refuses to start with anything else here",
+    )
+    isolation: str = option(
+        "warm",
+        one_of("warm", "task"),
+        "`task`: every task gets a process of its own. For one file: the tag `dagcall:isolation=task` on a DAG in it; other tags: [models](docs/models.md)",
+    )
+    inherit_airflow_limits: bool = option(
+        False,
+        flag,
+        "`True`: Airflow's configured defaults bind too (`[core] parallelism`, `max_active_*_per_dag`, the slots of `default_pool`), not only limits that an author wrote",
+    )
+    durability: str = option(
+        "process",
+        one_of(*DURABILITIES),
+        "what a run survives; a DAG says it with the tag `dagcall:durability=...`, a call with `durability=`. `none`: nothing, it is in the server's memory only and gone with it. `process`: the death of any process; a power cut may lose what was answered in the last moments. `power`: a power cut too, for an `fsync` a commit",
+    )
+    on_restart: str = option(
+        "resume",
+        one_of(*ON_RESTART),
+        "what becomes of a run that a restart interrupted, by DAG with the tag `dagcall:on_restart=...`. `resume`: it goes on, a task that ran uses up its try. `fail`: it fails, only its teardowns run",
+    )
+    keep_runs: float | None = option(
+        None,
+        seconds,
+        "seconds for which ended runs, their values and their idempotency keys are kept",
+        unset="for ever",
+    )
+    drain_limit: float = option(
+        20.0,
+        seconds,
+        "seconds for which a server that is told to stop (SIGTERM) waits for its runs; those that have not ended go on with the next server",
+    )
+    max_wait: float = option(
+        300.0,
+        seconds,
+        "seconds: the longest wait for an outcome that a request is granted; who asks for more gets 202 then",
+    )
+    heartbeat: float = option(15.0, seconds, "seconds: the longest silence on a stream of events")
+    memoise: bool = option(
+        True, flag, "`False`: leave the Task SDK's costly calls as they are (about three times slower, same results)"
+    )
+    max_runs: int = option(
+        20_000,
+        count,
+        "runs without an outcome that the server takes; further calls get 503 with `Retry-After`. One that waits costs 10 kB of memory, its caller 20 kB and an open file (`ulimit -Hn`)",
+    )
+    max_runs_per_dag: int | None = option(
+        None,
+        count,
+        "runs without an outcome of one DAG; further calls get 429. A queue that is longer than a caller should wait for is refused by itself: see [overload](docs/overload.md)",
+    )
+    max_runs_per_caller: int | None = option(None, count, "the same of one caller")
+    inline_limit: int = option(
+        1 << 20, count, "bytes of JSON of a result; a larger one is answered by [reference](docs/results.md)"
+    )  # bytes of JSON
+    result_storage: str | None = option(
+        None,
+        store,
+        "URI of the folder for such results, in any store that Airflow's `ObjectStoragePath` knows; `s3://CONN_ID@bucket/folder`",
+        unset="`$AIRFLOW_HOME/dagcall/results`",
+    )
+
+
+def described() -> Iterator[Field[Any]]:
+    """Every option, in the order of the tables."""
+    yield from fields(Launch)
+    yield from fields(Options)
+
+
+def type_of(one: Field[Any]) -> str:
+    """Airflow's name for it."""
+    return _TYPES.get(one.metadata["read"], "string")
+
+
+NAMES = tuple(one.name for one in described())
+SENSITIVE = frozenset(one.name for one in described() if one.metadata["sensitive"])

@@ -56,15 +56,22 @@ class Server:
         port: int | None = None,
         arguments: Sequence[str] = (),
         launcher: Sequence[str] = (),
+        flags: bool = True,
     ) -> None:
-        """`launcher`: a program that becomes the server, which is the rest of its arguments."""
+        """`launcher`: a program that becomes the server, which is the rest of its arguments. `flags`: False leaves all that
+        the server is told to `airflow.cfg`."""
         self.home = home
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        command = [*launcher, sys.executable, "-m", "dagcall.cli", "serve", str(dags), "--port", str(self.port)]
-        command += [*arguments, "--journal", journal or f"sqlite:///{home / 'journal.db'}"]
+        command = [*launcher, sys.executable, "-m", "dagcall.cli", "serve"]
+        told = {"port": self.port, "journal": journal or f"sqlite:///{home / 'journal.db'}"}
         if workers is not None:
-            command += ["--workers", str(workers)]
+            told["workers"] = workers
+        if flags:
+            command += [str(dags), *arguments, *(word for name in told for word in (f"--{name}", str(told[name])))]
+        else:
+            options = "".join(f"{name} = {value}\n" for name, value in told.items())
+            (home / "airflow.cfg").write_text(f"[core]\ndags_folder = {dags}\n[dagcall]\n{options}")
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "DAGCALL"))}
         own = {
             "AIRFLOW_HOME": str(home),

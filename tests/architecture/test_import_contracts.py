@@ -17,6 +17,8 @@ BREACHES = {
     "edges": ("workers", "import dagcall.journal"),
     "bridge": ("airflow_bridge", "import dagcall.core"),
     "client": ("client", "import msgspec"),
+    "provider": ("provider", "import dagcall.coordinator"),
+    "provider-is-named": ("server", "import dagcall.provider.breach"),
 }
 OUTCOMES = re.compile(r"^(.+?) (KEPT|BROKEN)(?: \(|$)", re.M)
 

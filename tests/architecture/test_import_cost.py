@@ -11,3 +11,12 @@ def test_a_name_imports_no_more_than_it_needs(name: str, forbidden: tuple[str, .
     code = f"import sys, dagcall; dagcall.{name}; print(*sorted({{m.partition('.')[0] for m in sys.modules}}))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not set(forbidden) & set(loaded)
+
+
+@pytest.mark.parametrize("module", ["dagcall.provider.get_provider_info"])
+def test_what_airflow_imports_at_every_start_brings_next_to_nothing(module: str) -> None:
+    code = f"import sys; before = set(sys.modules); import {module}; print(*sorted(set(sys.modules) - before))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    ours = {name for name in loaded if name.startswith("dagcall")}
+    assert not {name.partition(".")[0] for name in loaded} & {"airflow", "fastapi", "httpx", "msgspec", "pydantic"}
+    assert not {name for name in ours if name.startswith(("dagcall.client", "dagcall.server", "dagcall.cli"))}

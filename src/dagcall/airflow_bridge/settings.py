@@ -2,6 +2,7 @@
 
 import functools
 import os
+from dataclasses import fields
 from typing import Any
 
 from airflow.sdk.configuration import conf
@@ -21,10 +22,18 @@ __all__ = [
 IMPORT_GRACE = 5.0
 """The most seconds that a file has to end after `[core] dagbag_import_timeout`."""
 
-_SECRET_PREFIXES = ("AIRFLOW__DATABASE__", "AIRFLOW__API_AUTH__", "AIRFLOW__CELERY__", "AIRFLOW__DAGCALL__SECRET")
+_SECRET_PREFIXES = (
+    "AIRFLOW__DATABASE__",
+    "AIRFLOW__API_AUTH__",
+    "AIRFLOW__CELERY__",
+    "AIRFLOW__DAGCALL__SECRET",
+    *(f"AIRFLOW__DAGCALL__{name.upper()}" for name in sorted(options.SENSITIVE)),
+)
 _SECRET_NAMES = frozenset(
     {"AIRFLOW__CORE__SQL_ALCHEMY_CONN", "AIRFLOW__API__SECRET_KEY", "AIRFLOW__WEBSERVER__SECRET_KEY", "DAGCALL_TOKEN"}
 )
+
+_KNOWN = {*options.NAMES, *(f"{name}_{form}" for name in options.SENSITIVE for form in ("cmd", "secret"))}
 
 
 def for_coordinator() -> dict[str, Any]:
@@ -37,8 +46,8 @@ def for_coordinator() -> dict[str, Any]:
         "airflow_version": airflow.__version__,
         "base_log_folder": conf.get("logging", "base_log_folder"),
         "allowed_run_id_pattern": conf.get("scheduler", "allowed_run_id_pattern"),
-        "options": {name: conf.get("dagcall", name, fallback=None) for name in options.NAMES},
-        "unknown_options": sorted(set(conf.getsection("dagcall") or ()) - set(options.NAMES)),
+        "options": {one.name: conf.get("dagcall", one.name, fallback=None) for one in fields(options.Options)},
+        "unknown_options": sorted(set(conf.getsection("dagcall") or ()) - _KNOWN),
         "load_limit": _load_limit(),
         "result_storage": storage.root(),
         "default_pool_slots": conf.getint("core", "default_pool_task_slot_count"),

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, TextIO
@@ -9,13 +10,33 @@ from typing import Any, TextIO
 from dagcall.errors import UsageError
 
 
+class CommandParser(argparse.ArgumentParser):
+    """The parser of one command. One whose actions are commands again may have one that is meant when none is given."""
+
+    default_action: str | None = None
+
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
+        words = list(sys.argv[1:] if args is None else args)
+        if self.default_action is not None:
+            first = words[0] if words else "-"
+            if first.startswith("-") and first not in ("-h", "--help"):
+                words.insert(0, self.default_action)
+        return super().parse_known_args(words, namespace)
+
+
 class Commands:
     """Adds commands with the same silhouette: a summary, examples, and the function that runs it."""
 
-    def __init__(self, parser: argparse.ArgumentParser) -> None:
-        self._parsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    def __init__(self, parser: argparse.ArgumentParser, default: str | None = None) -> None:
+        """`default`: the command that is meant where none is given."""
+        if default is not None:
+            assert isinstance(parser, CommandParser), parser
+            parser.default_action = default
+        self._parsers = parser.add_subparsers(
+            title="commands", metavar="COMMAND", required=True, parser_class=CommandParser
+        )
 
-    def add(self, name: str, summary: str, examples: Sequence[str] = ()) -> argparse.ArgumentParser:
+    def add(self, name: str, summary: str, examples: Sequence[str] = ()) -> CommandParser:
         epilog = "examples:\n" + "\n".join(f"  {example}" for example in examples) if examples else None
         return self._parsers.add_parser(
             name,

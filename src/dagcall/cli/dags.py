@@ -20,7 +20,7 @@ def register(commands: Commands) -> None:
         "list, show and check DAGs",
         ("dagcall dags list", "dagcall dags show ask_astro", "dagcall dags check examples/dags"),
     )
-    actions = Commands(parser)
+    actions = Commands(parser, default="list")
     _list_parser(actions)
     _show_parser(actions)
     _check_parser(actions)

@@ -35,10 +35,15 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"dagcall {__version__}")
+    fill(parser)
+    return parser
+
+
+def fill(parser: argparse.ArgumentParser) -> None:
+    """Put all commands into a parser; it may be a command of another program."""
     commands = Commands(parser)
     for command in (serve, call, dags, runs, journal, doctor, version, completion):
         command.register(commands)
-    return parser
 
 
 def main(argv: Sequence[str] | None = None, terminal: Terminal | None = None) -> int:
@@ -49,7 +54,7 @@ def main(argv: Sequence[str] | None = None, terminal: Terminal | None = None) ->
     try:
         if arguments[:1] == ["__complete"]:
             return completion.complete(parser, arguments[1:], terminal)
-        args = parser.parse_args(_with_action(arguments))
+        args = parser.parse_args(arguments)
         return int(args.run(args, terminal))
     except DagcallError as error:
         terminal.message(explain(error))
@@ -65,12 +70,3 @@ def main(argv: Sequence[str] | None = None, terminal: Terminal | None = None) ->
         terminal.message(traceback.format_exc().rstrip())
         terminal.message("dagcall: this is a bug in dagcall: please report it, with the lines above")
         return Exit.BUG
-
-
-def _with_action(arguments: list[str]) -> list[str]:
-    """`dagcall dags` and `dagcall runs` list, when nothing else is asked of them."""
-    if arguments[:1] not in (["dags"], ["runs"]):
-        return arguments
-    first = arguments[1] if len(arguments) > 1 else "-"
-    is_action = not first.startswith("-") or first in ("-h", "--help")
-    return arguments if is_action else [arguments[0], "list", *arguments[1:]]

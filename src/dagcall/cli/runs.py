@@ -22,7 +22,7 @@ def register(commands: Commands) -> None:
         "list, show, attach to and cancel runs, read their logs",
         ("dagcall runs list ask_astro --state failed", "dagcall runs logs ask_astro manual__2026-01-01T00:00:00+00:00"),
     )
-    actions = Commands(parser)
+    actions = Commands(parser, default="list")
 
     listing = actions.add("list", "list runs, the newest first", ("dagcall runs list --state running --limit 20",))
     listing.add_argument("dag_id", metavar="DAG_ID", nargs="?", default="~", help="default: of all DAGs")

@@ -1,12 +1,17 @@
 """`dagcall serve`: the server. Everything it needs beyond the client is imported only here."""
 
+import dataclasses
 import os
-from argparse import Namespace
+from argparse import BooleanOptionalAction, Namespace
 
+from dagcall.airflow_cfg import AirflowConfig
 from dagcall.cli.arguments import Commands, count, port
 from dagcall.cli.terminal import Terminal
 from dagcall.errors import MissingExtra, UsageError
 from dagcall.model.survival import DURABILITIES, ON_RESTART
+
+_LAUNCHING = ("host", "port", "workers", "journal", "memory", "share_port")
+"""Flags that win over the options of `[dagcall]` of the same names."""
 
 
 def register(commands: Commands) -> None:
@@ -14,21 +19,26 @@ def register(commands: Commands) -> None:
         "serve",
         "serve the DAGs of a folder",
         (
+            "dagcall serve    # as airflow.cfg says",
             "dagcall serve examples/dags",
             "dagcall serve --port 9000 --workers 200",
             "dagcall serve dags --journal sqlite:////var/lib/dagcall/journal.db",
         ),
     )
     parser.add_argument("dags_folder", metavar="DAGS_FOLDER", nargs="?", help="default: Airflow's own dags_folder")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
-    parser.add_argument("--port", type=port, default=8274, help="port to listen on (default: 8274)")
+    parser.add_argument("--host", help="address to listen on (default: [dagcall] host, then 127.0.0.1)")
+    parser.add_argument("--port", type=port, help="port to listen on (default: [dagcall] port, then 8274)")
     parser.add_argument(
-        "--workers", type=count, metavar="N", help="the most tasks at once, started on demand (default: by memory)"
+        "--workers",
+        type=count,
+        metavar="N",
+        help="the most tasks at once, started on demand (default: [dagcall] workers, then by memory)",
     )
     parser.add_argument(
         "--journal",
         metavar="URL",
-        help="sqlite:////absolute/path.db, postgresql://... or memory: (default: $AIRFLOW_HOME/dagcall/journal.db)",
+        help="sqlite:////absolute/path.db, postgresql://... or memory: "
+        "(default: [dagcall] journal, then $AIRFLOW_HOME/dagcall/journal.db)",
     )
     parser.add_argument(
         "--durability",
@@ -45,12 +55,14 @@ def register(commands: Commands) -> None:
         "--memory",
         type=count,
         metavar="MB",
-        help="what the server and all its processes may use, before a worker is ended (default: the container's limit)",
+        help="what the server and all its processes may use, before a worker is ended "
+        "(default: [dagcall] memory, then the container's limit)",
     )
     parser.add_argument(
         "--share-port",
-        action="store_true",
-        help="listen on a port on which other servers listen too (SO_REUSEPORT), to replace one without a gap",
+        action=BooleanOptionalAction,
+        help="listen on a port on which other servers listen too (SO_REUSEPORT), to replace one without a gap "
+        "(default: [dagcall] share_port)",
     )
     parser.set_defaults(run=run)
 
@@ -62,16 +74,18 @@ def run(args: Namespace, terminal: Terminal) -> int:
         from dagcall.server.serve import serve
     except ModuleNotFoundError as missing:
         raise missing_extra("dagcall serve", missing) from missing
+    flags = {name: value for name in _LAUNCHING if (value := getattr(args, name)) is not None}
+    launch = dataclasses.replace(AirflowConfig().launch(), **flags)
     return serve(
         dags_folder=args.dags_folder,
-        host=args.host,
-        port=args.port,
-        workers=args.workers,
-        journal=args.journal,
+        host=launch.host,
+        port=launch.port,
+        workers=launch.workers,
+        journal=launch.journal,
         durability=args.durability,
         on_restart=args.on_restart,
-        memory=None if args.memory is None else args.memory << 20,
-        share_port=args.share_port,
+        memory=None if launch.memory is None else launch.memory << 20,
+        share_port=launch.share_port,
     )
 
 

@@ -14,14 +14,14 @@ import contextlib
 import gc
 import ipaddress
 import logging
-import os
 import signal
 import socket
 import sys
 
 import uvicorn
 
-from dagcall.compose import Settings, airflow_home, compose
+from dagcall.airflow_cfg import AirflowConfig
+from dagcall.compose import Settings, compose
 from dagcall.coordinator.coordinator import Coordinator
 from dagcall.errors import ConfigError, DagcallError, UsageError
 from dagcall.model.survival import Durability, OnRestart
@@ -64,7 +64,7 @@ def serve(
     processes.limit_open_files()  # every caller that waits holds one
     # Should the side process be killed, what lived below it comes to this process, and ends with it.
     processes.become_subreaper()
-    folder = dags_folder or os.environ.get("AIRFLOW__CORE__DAGS_FOLDER") or str(airflow_home() / "dags")
+    folder = dags_folder or AirflowConfig().dags_folder()
     coordinator = compose(
         Settings(
             folder=folder,
