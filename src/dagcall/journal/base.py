@@ -41,6 +41,7 @@ from dagcall.journal.assets import AssetLog
 from dagcall.journal.store import Store
 from dagcall.journal.times import ANY_TIME
 from dagcall.journal.times import TimeRange as TimeRange
+from dagcall.journal.wire import Wire
 from dagcall.model.ids import RunKey
 from dagcall.model.plan import DagPlan
 from dagcall.model.records import Batch, JournalRecord, RunHead
@@ -152,6 +153,11 @@ class Journal(Protocol):
     @property
     def assets(self) -> AssetLog:
         """Assets and their events, likewise."""
+        ...
+
+    @property
+    def wire(self) -> Wire | None:
+        """How servers that share the journal talk to each other; None: this engine has one server. Its owner opens it."""
         ...
 
     async def open(self) -> int:

@@ -34,6 +34,7 @@ class LeveledJournal:
     def __init__(self, journal: Journal, kept: int = KEPT) -> None:
         self.store = journal.store
         self.assets = journal.assets
+        self.wire = journal.wire
         self._journal = journal
         self._memory = MemoryJournal()
         self._kept = kept

@@ -18,6 +18,7 @@ from dagcall.journal.memory_assets import AssetRows, MemoryAssets
 from dagcall.journal.memory_assets import apply as apply_assets
 from dagcall.journal.memory_store import Items, MemoryStore
 from dagcall.journal.ordering import SortKey, sort_key
+from dagcall.journal.wire import Wire
 from dagcall.model.assets import AssetChanges
 from dagcall.model.ids import RunKey
 from dagcall.model.plan import DagPlan
@@ -50,6 +51,7 @@ class MemoryJournal:
     """See `journal.base.Journal`. Both durability levels end with the process."""
 
     trouble: Trouble | None = None
+    wire: Wire | None = None
 
     def __init__(self, storage: MemoryStorage | None = None) -> None:
         self._storage = MemoryStorage() if storage is None else storage

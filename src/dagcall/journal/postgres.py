@@ -24,6 +24,7 @@ from dagcall.journal.postgres_assets import PostgresAssets
 from dagcall.journal.postgres_database import Database, is_passing, unreachable
 from dagcall.journal.postgres_schema import statement
 from dagcall.journal.postgres_store import PostgresStore
+from dagcall.journal.postgres_wire import PostgresWire
 from dagcall.journal.postgres_writer import PATIENCE, Patience, PostgresWriter
 from dagcall.journal.rows import add_query, head_of, order_by, with_total
 from dagcall.journal.store import Change
@@ -55,6 +56,7 @@ class PostgresJournal:
         self._readers: Any = None
         self.store = PostgresStore(self._fetch, self._write)
         self.assets = PostgresAssets(self.store, self._fetch, self._write)
+        self.wire = PostgresWire(self._database, self._fetch)
 
     @property
     def name(self) -> str:

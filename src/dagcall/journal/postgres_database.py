@@ -67,6 +67,14 @@ class Database:
             self._dsn, **self._options("dagcall journal", synchronous_commit="local"), command_timeout=ANSWER_LIMIT
         )
 
+    async def listener(self) -> Any:
+        """A connection that hears what servers say to each other. Raises as `connect`."""
+        return await asyncpg.connect(
+            self._dsn,
+            **self._options("dagcall journal wire", default_transaction_read_only="on"),
+            command_timeout=ANSWER_LIMIT,
+        )
+
     def readers(self) -> Any:
         """A pool of connections that cannot write, not connected yet."""
         return asyncpg.create_pool(

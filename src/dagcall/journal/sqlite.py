@@ -29,6 +29,7 @@ from dagcall.journal.sqlite_file import connect_reader, explain, look_before, ma
 from dagcall.journal.sqlite_store import Row, SqliteStore
 from dagcall.journal.sqlite_writer import SqliteWriter
 from dagcall.journal.store import Change
+from dagcall.journal.wire import Wire
 from dagcall.model.assets import AssetChanges
 from dagcall.model.ids import RunKey
 from dagcall.model.plan import DagPlan
@@ -43,6 +44,8 @@ READERS: Final = 2
 
 class SqliteJournal:
     """See `journal.base.Journal`. `path` is absolute; beside it live `-wal`, `-shm` and `.lock` files."""
+
+    wire: Wire | None = None
 
     def __init__(self, path: Path) -> None:
         self.path = path

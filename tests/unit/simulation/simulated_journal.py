@@ -56,6 +56,7 @@ class SimulatedJournal:
     """Implements `journal.base.Journal`."""
 
     trouble = None
+    wire = None
 
     def __init__(self, storage: MemoryStorage, medium: Medium, loop: asyncio.AbstractEventLoop) -> None:
         self._inner = MemoryJournal(storage)
