@@ -24,18 +24,29 @@ class Amending:
         journal: Journal,
         clock: Clock,
         recorded: Callable[[Run, BaseException | None], None] = lambda run, error: None,
+        elsewhere: Callable[[RunKey, XComChanged], Awaitable[bool]] | None = None,
     ) -> None:
-        """`recorded` is told of an ended run that was written to, or with an error that could not be."""
+        """`recorded` is told of an ended run that was written to, or with an error that could not be. `elsewhere`: have
+        the server that drives a run do it; False: none does."""
         self._drivers = drivers
         self._find = find
         self._journal = journal
         self._clock = clock
         self._recorded = recorded
+        self._elsewhere = elsewhere
 
-    async def amend(self, key: RunKey, event: XComChanged | AttemptAmended) -> None:
-        """Raises RunNotFound, JournalError."""
+    async def amend(self, key: RunKey, event: XComChanged) -> None:
+        """Raises RunNotFound, Unavailable, JournalError."""
         driver = self._drivers.get(key)
-        appended = driver.amend(event) if driver is not None else self.amend_ended(await self._find(key), event)
+        if driver is not None:
+            appended = driver.amend(event)
+        else:
+            run = await self._find(key)
+            if not run.head.state.is_final and self._elsewhere is not None:
+                if await self._elsewhere(key, event):
+                    return
+                run = await self._find(key)  # it has ended meanwhile
+            appended = self.amend_ended(run, event)
         if appended is not None:
             await asyncio.shield(appended)
 

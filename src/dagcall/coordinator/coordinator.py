@@ -8,7 +8,6 @@ from the journal and replayed.
 import asyncio
 import logging
 import socket
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +33,8 @@ from dagcall.coordinator.limits import Limits
 from dagcall.coordinator.nested import NestedRuns
 from dagcall.coordinator.notices import LIMIT, Notices, Users
 from dagcall.coordinator.pools import Pools
+from dagcall.coordinator.post.elsewhere import Elsewhere
+from dagcall.coordinator.recent import Recent
 from dagcall.coordinator.recovery import rebuild
 from dagcall.coordinator.retaking import Retaking
 from dagcall.coordinator.retention import forget, forget_old_runs
@@ -114,7 +115,8 @@ class Coordinator:
             self._clock,
             Users(self.run, self._code_for, self._codes.use, self._codes.unuse, self._recorded),
         )
-        self._recent: OrderedDict[RunKey, Run] = OrderedDict()
+        self._recent = Recent(settings.kept_runs)
+        self.elsewhere = Elsewhere(journal, self._drivers, self._recent, self.inputs, self._clock.now)
         self._sharing = Sharing(journal, self.run, self._clock.now)
         self._known_plans: set[tuple[str, str]] = set()
         self._around: Surroundings | None = None
@@ -154,6 +156,7 @@ class Coordinator:
         """Open the journal, start Airflow's processes. DAG files are parsed by `load`."""
         epoch = await self._journal.open()
         reached("server.opened")
+        await self.elsewhere.start(epoch)
         await self.assets.load()
         self.settings = dict(await self._workers.start(self._answer_parsing))
         self.options = Options.read(self.settings.get("options", {}))
@@ -171,7 +174,7 @@ class Coordinator:
         await self.pools.load(self.settings)
         self._screening.allow_run_ids(self.settings.get("allowed_run_id_pattern"))
         nested = NestedRuns(self.catalog, self.call, self.run, self._clock)
-        amending = Amending(self._drivers, self.run, self._journal, self._clock, self._recorded)
+        amending = Amending(self._drivers, self.run, self._journal, self._clock, self._recorded, self.elsewhere.amend)
         xcom_questions = XComQuestions(amending, self.run, self._journal)
         answers = Answers(self.kept, self.assets, self._run_questions, xcom_questions, nested, self.inputs, self.run)
         self.awaits.add(Triggers(self._workers, epoch, answers.answer))
@@ -223,7 +226,7 @@ class Coordinator:
             await self._notices.resume()
         self._tasks.append(asyncio.create_task(self._asset_runs.serve(), name="dagcall-asset-runs"))
         if (keep := self.options.keep_runs) is not None:
-            forgetting = forget_old_runs(self._journal, self.stored, keep, self._clock.now, self._recent)
+            forgetting = forget_old_runs(self._journal, self.stored, keep, self._clock.now, self._forgotten)
             self._tasks.append(asyncio.create_task(forgetting, name="dagcall-retention"))
 
     async def drain(self, limit: float) -> None:
@@ -252,12 +255,14 @@ class Coordinator:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._retaking.stop()
         await self._notices.stop()
+        await self.elsewhere.stop()
         for driver in list(self._drivers.values()):
             driver.stop(farewell(self._journal, driver.run.key))
         self._drivers.clear()
         await self.assets.stop()
         await self._workers.stop()
         await self.stored.end()
+        await self.elsewhere.close()
         await self._journal.close()
 
     async def call(self, request: CallRequest) -> Run:
@@ -309,16 +314,13 @@ class Coordinator:
         driver = self._drivers.get(key)
         if driver is not None:
             return driver.run
-        recent = self._recent.get(key)
+        recent = self._recent.find(key)
         if recent is not None:
-            self._recent.move_to_end(key)
             return recent
-        run = await rebuild(self._journal, key)
-        if run is None:
-            raise RunNotFound(dag_id=key.dag_id, run_id=key.run_id)
+        run = await self.elsewhere.find(key)
         if run.head.state.is_final:
-            self._keep(run)
-        elif await self._is_driven(key):
+            self._recent.keep(run)
+        elif not self.elsewhere.has(run) and await self._is_driven(key):
             return await self.run(key)
         return run
 
@@ -338,6 +340,8 @@ class Coordinator:
         if driver is not None:
             reached("cancel.asked")
             driver.feed(CancelRequested(by, reason))
+        elif not run.head.state.is_final:
+            await self.elsewhere.cancel(key, by, reason)
         return run
 
     async def delete(self, key: RunKey) -> bool:
@@ -345,8 +349,12 @@ class Coordinator:
         if key in self._drivers or not run.head.state.is_final:
             return False
         await forget(self._journal, self.stored, key)
-        self._recent.pop(key, None)
+        self._forgotten(key)
         return True
+
+    def _forgotten(self, key: RunKey) -> None:
+        self._recent.forget(key)
+        self.elsewhere.altered(key)
 
     def log_path(self, key: RunKey, task_id: str, map_index: int, try_number: int) -> str:
         # Airflow's default `[logging] log_filename_template`.
@@ -415,6 +423,7 @@ class Coordinator:
         self._codes.use(code)
         for awaited in run.machine.pending_awaits():  # before anybody enters
             self._limits.suspend(run.plan, run.key, awaited, awaited.kind)
+        self.elsewhere.appeared(head.key)
         reached("recovery.rebuilt")
         return driver
 
@@ -424,8 +433,10 @@ class Coordinator:
         driver = self._drivers.get(run.key)
         if driver is not None and error is not None:
             driver.fail(error)
-        if error is not None or self._recent.get(run.key) is not run:
-            self._recent.pop(run.key, None)
+        if error is not None or not self._recent.has(run):
+            self._recent.forget(run.key)
+        if driver is None:
+            self.elsewhere.altered(run.key)
 
     async def _code_for(self, run: Run) -> Code:
         """The code a resumed run goes on with: only the version that it began with."""
@@ -454,7 +465,7 @@ class Coordinator:
         if run.outcome is None:
             self._on_answered(run)
         if run.head.state.is_final:
-            self._keep(run)
+            self._recent.keep(run)
         self._codes.unuse(driver.code)
         for key in self._turns.leave(run.key):
             if key in self._drivers:
@@ -465,11 +476,6 @@ class Coordinator:
             self._idle.set()
         if driver.failure is not None:
             self._retaking.begin(run.key, driver.failure)
-
-    def _keep(self, run: Run) -> None:
-        self._recent[run.key] = run
-        while len(self._recent) > self._settings.kept_runs:
-            self._recent.popitem(last=False)
 
     def _log_path_of(self, run: Run, command: StartAttempt | Await) -> str:
         return self.log_path(run.key, command.task_id, command.map_index, command.try_number)

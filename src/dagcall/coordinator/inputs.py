@@ -43,6 +43,9 @@ _TIMED_OUT: Final = {
 _encode = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(InputRequest)
 
+GiveElsewhere = Callable[[InputRequest, list[str], dict[str, Any], User], Awaitable[bool]]
+"""Has the server that drives the run take an answer; False: that is this one, or none."""
+
 
 class Inputs:
     """All requests of a server. Implements `awaits.Waiter` for tries that await input."""
@@ -59,6 +62,7 @@ class Inputs:
             "settle_input": self.settle,
         }
         """The questions of running code that are answered here, each with the asking run first."""
+        self.give_elsewhere: GiveElsewhere | None = None
 
     # What tasks do
 
@@ -118,7 +122,9 @@ class Inputs:
     async def answer(
         self, request: InputRequest, chosen: list[str], params_input: dict[str, Any], by: User
     ) -> InputRequest:
-        """Raises AlreadyAnswered, BadRequest, JournalError."""
+        """Raises AlreadyAnswered, BadRequest, Unavailable, JournalError."""
+        if self.give_elsewhere is not None and await self.give_elsewhere(request, chosen, params_input, by):
+            return await self.find(request.run, request.task) or request
         async with self._answering:
             current = await self.find(request.run, request.task)
             if current is None or current.is_answered:

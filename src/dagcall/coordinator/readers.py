@@ -20,6 +20,10 @@ class Readers:
         """Those whom there is news for. Ordered, as is `_waiting`."""
         self._next: asyncio.Handle | None = None
 
+    @property
+    def is_waited_for(self) -> bool:
+        return bool(self._waiting or self._waking)
+
     def wait(self) -> "asyncio.Future[None]":
         """Done when there is news. To be cancelled by who does not wait for it any more."""
         future = asyncio.get_running_loop().create_future()

@@ -7,10 +7,9 @@ stay: they are Airflow's. So does what references name outside of dagcall's own 
 
 import asyncio
 import logging
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
 
 from dagcall.coordinator import inputs, notes
-from dagcall.coordinator.run import Run
 from dagcall.coordinator.stored_values import StoredValues
 from dagcall.crashpoints import reached
 from dagcall.errors import DagcallError
@@ -31,13 +30,13 @@ async def forget_old_runs(
     stored: StoredValues,
     seconds: float,
     now: Callable[[], float],
-    recent: MutableMapping[RunKey, Run],
+    forgotten: Callable[[RunKey], None],
 ) -> None:
     """Go on until cancelled."""
     while True:
         found = 0
         try:
-            found = await forget_once(journal, stored, now() - seconds, recent)
+            found = await forget_once(journal, stored, now() - seconds, forgotten)
         except DagcallError as error:
             log.warning("runs that are no longer kept could not be forgotten: %s", error)
         if found < _PAGE:
@@ -45,15 +44,15 @@ async def forget_old_runs(
 
 
 async def forget_once(
-    journal: Journal, stored: StoredValues, before: float, recent: MutableMapping[RunKey, Run]
+    journal: Journal, stored: StoredValues, before: float, forgotten: Callable[[RunKey], None]
 ) -> int:
-    """Forget some of the runs that ended before a time, also where they are in memory; how many it were."""
+    """Forget some of the runs that ended before a time; how many it were. `forgotten` is told of each."""
     query = HeadQuery(states=_ENDED, end_date=TimeRange(lt=before), order_by=("end_date",), limit=_PAGE)
     heads, _ = await journal.list_heads(query)
     keys = [head.key for head in heads]
     await forget(journal, stored, *keys)
     for key in keys:
-        recent.pop(key, None)
+        forgotten(key)
     return len(heads)
 
 

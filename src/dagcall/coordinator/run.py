@@ -49,6 +49,11 @@ class Run:
         return self._given_up is not None
 
     @property
+    def is_read(self) -> bool:
+        """Somebody waits for more of its records."""
+        return self._readers is not None and self._readers.is_waited_for
+
+    @property
     def timing(self) -> Timing:
         if self.first_start is None:
             return Timing()

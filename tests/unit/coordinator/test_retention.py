@@ -42,10 +42,10 @@ async def test_only_runs_that_ended_long_ago_are_forgotten() -> None:
         await journal.append(Batch(head, (JournalRecord(1, 1.0, "accepted", {}, RunAccepted(*key, "v1")),)))
     stored = Stored()
     recent: dict[RunKey, Any] = {RunKey("d", "old"): None, RunKey("d", "new"): None}
-    assert await forget_once(journal, stored, 50.0, recent) == 2
+    assert await forget_once(journal, stored, 50.0, lambda key: recent.pop(key, None)) == 2
     assert stored.forgotten == ["older", "old"]
     assert list(recent) == [RunKey("d", "new")]
     heads, _ = await journal.list_heads(HeadQuery())
     assert [head.key.run_id for head in heads] == ["new", "running"]
-    assert await forget_once(journal, stored, 50.0, recent) == 0
+    assert await forget_once(journal, stored, 50.0, lambda key: recent.pop(key, None)) == 0
     await journal.close()

@@ -1,0 +1,1 @@
+"""What servers that share a journal do for each other's callers."""
