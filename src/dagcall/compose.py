@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from dagcall import confidential
 from dagcall.coordinator.coordinator import Coordinator, CoordinatorSettings
 from dagcall.errors import ConfigError
 from dagcall.journal.levels import LeveledJournal
@@ -21,8 +22,6 @@ RUNTIME = "dagcall.airflow_bridge.runtime:AirflowRuntime"
 MEGABYTES_PER_WORKER = 64
 """What a worker adds to memory at most in practice: it shares its zygote's pages; 10 to 20 were measured."""
 MOST_WORKERS = 128
-SECRETS = ("DAGCALL_TOKEN", "PGPASSWORD", "PGPASSFILE")
-"""Variables of the environment that are the server's own."""
 FROM_SYSTEMD = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
 """What the server's own process is told: see sd_notify(3), sd_listen_fds(3)."""
 
@@ -51,7 +50,8 @@ def compose(settings: Settings, environment: Mapping[str, str] | None = None) ->
     if limit < 1:
         raise ConfigError(f"--workers must be at least 1, not {limit}")
     url = settings.journal or default_journal()
-    around_workers = worker_environment(dict(os.environ if environment is None else environment))
+    around = dict(os.environ if environment is None else environment)
+    around_workers = worker_environment(around)
     journal, ephemeral = open_journal(url), None
     if url == "memory:":
         ephemeral = around_workers[EPHEMERAL] = tempfile.mkdtemp(prefix="dagcall-results-")
@@ -65,7 +65,7 @@ def compose(settings: Settings, environment: Mapping[str, str] | None = None) ->
             ephemeral_results=ephemeral,
         ),
         LeveledJournal(journal),
-        WorkerPool(fleet, PoolSettings(limit=limit, memory=memory)),
+        WorkerPool(fleet, PoolSettings(limit=limit, memory=memory), airflow_environment(around)),
     )
 
 
@@ -87,10 +87,18 @@ def airflow_home() -> Path:
 
 
 def worker_environment(environment: dict[str, str]) -> dict[str, str]:
-    """Processes find the package however this one did, and do not inherit the client's token or the journal's
-    password."""
-    for name in (*SECRETS, *FROM_SYSTEMD):
-        environment.pop(name, None)
+    """Of processes that run DAG files: they do not inherit what only the server and Airflow's side may know."""
+    return _child_environment(confidential.without(environment))
+
+
+def airflow_environment(environment: dict[str, str]) -> dict[str, str]:
+    """Of the Airflow-side processes: the deployment's own, so that Airflow finds all that it is configured with."""
+    return _child_environment({name: value for name, value in environment.items() if name != "DAGCALL_TOKEN"})
+
+
+def _child_environment(environment: dict[str, str]) -> dict[str, str]:
+    """Processes find the package however this one did."""
+    environment = {name: value for name, value in environment.items() if name not in FROM_SYSTEMD}
     source = str(Path(__file__).resolve().parent.parent)
     known = environment.get("PYTHONPATH", "")
     if source in sys.path and source not in known.split(os.pathsep) and "site-packages" not in source:

@@ -15,7 +15,7 @@ import psutil
 from dagcall.testing.ports import free_port
 
 Fact = TypeVar("Fact")
-Role = Literal["side", "zygote", "worker", "triggerer"]
+Role = Literal["side", "zygote", "worker", "triggerer", "airflow", "recorder"]
 
 DAGS = Path(__file__).parent / "dags"
 SOURCE = Path(__file__).parents[2] / "src"

@@ -65,7 +65,8 @@ class AirflowRuntime:
         from dagcall.airflow_bridge import memo, run_waits, tasklog, virtualenv
         from dagcall.airflow_bridge.answers import xcoms
         from dagcall.airflow_bridge.comms import ParseTimeComms
-        from dagcall.airflow_bridge.settings import for_coordinator, forget_secrets
+        from dagcall.airflow_bridge.forgetting import forget_secrets
+        from dagcall.airflow_bridge.settings import for_coordinator
 
         self._folder = folder
         config = for_coordinator()

@@ -1,7 +1,6 @@
 """Airflow's configuration, and the part of it that the coordinator needs as plain data."""
 
 import functools
-import os
 from dataclasses import fields
 from typing import Any
 
@@ -12,7 +11,6 @@ from dagcall import options
 __all__ = [
     "conf",
     "for_coordinator",
-    "forget_secrets",
     "has_custom_xcom_backend",
     "inherits_airflow_limits",
     "inline_limit",
@@ -21,17 +19,6 @@ __all__ = [
 
 IMPORT_GRACE = 5.0
 """The most seconds that a file has to end after `[core] dagbag_import_timeout`."""
-
-_SECRET_PREFIXES = (
-    "AIRFLOW__DATABASE__",
-    "AIRFLOW__API_AUTH__",
-    "AIRFLOW__CELERY__",
-    "AIRFLOW__DAGCALL__SECRET",
-    *(f"AIRFLOW__DAGCALL__{name.upper()}" for name in sorted(options.SENSITIVE)),
-)
-_SECRET_NAMES = frozenset(
-    {"AIRFLOW__CORE__SQL_ALCHEMY_CONN", "AIRFLOW__API__SECRET_KEY", "AIRFLOW__WEBSERVER__SECRET_KEY", "DAGCALL_TOKEN"}
-)
 
 _KNOWN = {*options.NAMES, *(f"{name}_{form}" for name in options.SENSITIVE for form in ("cmd", "secret"))}
 
@@ -118,10 +105,3 @@ def has_custom_xcom_backend() -> bool:
     from airflow.sdk.execution_time.xcom import XCom
 
     return XCom is not BaseXCom
-
-
-def forget_secrets() -> None:
-    """Take the metadata database's address and signing keys out of the environment that tasks inherit."""
-    for name in list(os.environ):
-        if name.startswith(_SECRET_PREFIXES) or name in _SECRET_NAMES:
-            del os.environ[name]

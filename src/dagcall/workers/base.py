@@ -8,12 +8,14 @@ Guarantees, on which the coordinator's promises rest:
 - All calls and call-backs are on the event loop; no method blocks it.
 """
 
-from collections.abc import Awaitable, Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol, TypeVar
 
 from dagcall.model.ids import RunKey
 from dagcall.model.plan import DagPlan
 from dagcall.workers.frames import Amended, Ask, Chunk, Dependency, Ended, Fired, Notify, Pushed, RunTrigger, Start
+
+T = TypeVar("T")
 
 
 class Code(Protocol):
@@ -118,8 +120,54 @@ class StoreAccess(Protocol):
         """End the process."""
 
 
+class AirflowRefused(Exception):
+    """The Airflow side answered that something cannot be. `kind` is for programs, the text for people."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
+class AirflowSide(Protocol):
+    """A process that knows an Airflow installation: its whole configuration, its database, its auth manager.
+
+    A topic is a module of `airflow_bridge`, its questions are that module's functions (`airflow_bridge.topics`)."""
+
+    @property
+    def is_started(self) -> bool: ...
+
+    @property
+    def trouble(self) -> str | None:
+        """Why it cannot answer now, in words; None when it can, or when nobody has needed it."""
+        ...
+
+    def use(self, topic: str, setup: Mapping[str, Any] | None = None) -> None:
+        """This topic will be asked about: start the process if there is none, and prepare it, and every later one, with
+        `setup` (plain data for the module's `begin`)."""
+
+    async def ask(
+        self, what: str, args: Mapping[str, Any], answer: type[T], *, limit: float = 15.0, again: bool = True
+    ) -> T:
+        """Ask `topic.question`, at most `limit` seconds. `again`: may be asked twice, should the process be lost meanwhile.
+
+        Raises AirflowRefused; Unavailable when there was no answer in time."""
+        ...
+
+    async def stop(self) -> None: ...
+
+
 class Workers(Protocol):
     """The elastic set of workers."""
+
+    @property
+    def airflow(self) -> AirflowSide:
+        """For questions that somebody waits for."""
+        ...
+
+    @property
+    def recorder(self) -> AirflowSide:
+        """For what may take long."""
+        ...
 
     async def start(self, answer: "Callable[[Ask], Awaitable[object]]") -> dict[str, object]:
         """Returns Airflow's settings as plain data, see `airflow_bridge.settings.for_coordinator`.

@@ -6,13 +6,12 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 from dagcall.workers.frames import (
     PROTOCOL,
     Frame,
     FrameBuffer,
-    FromProcess,
     Hello,
     ProtocolError,
     decode_from_process,
@@ -29,7 +28,8 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self.hello: Hello | None = None
         self.is_lost = False
-        self.on_frame: Callable[[FromProcess], None] = lambda frame: None
+        self.on_frame: Callable[[Any], None] = lambda frame: None
+        """Called with what the gate decodes."""
         self.on_lost: Callable[[], None] = lambda: None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -38,7 +38,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             for body in self._buffer.feed(data):
-                frame = decode_from_process(body)
+                frame = self._gate.decode(body)
                 if self.hello is None:
                     self._introduce(frame)
                 else:
@@ -46,7 +46,7 @@ class Connection(asyncio.Protocol):
         except ProtocolError:
             self.close()
 
-    def _introduce(self, frame: FromProcess) -> None:
+    def _introduce(self, frame: object) -> None:
         if not isinstance(frame, Hello) or frame.protocol != PROTOCOL or not self._gate.knows(frame.token):
             raise ProtocolError("the first frame must be a Hello of this server")
         self.hello = frame
@@ -69,8 +69,13 @@ class Connection(asyncio.Protocol):
 class Gate:
     """Listens on a Unix socket in a folder of mode 0700 and lets in only those who know this server's token."""
 
-    def __init__(self, introduce: Callable[[Connection, Hello], None]) -> None:
+    def __init__(
+        self,
+        introduce: Callable[[Connection, Hello], None],
+        decode: Callable[[bytes], object] = decode_from_process,
+    ) -> None:
         self.introduce = introduce
+        self.decode = decode
         self.token = secrets.token_hex(16)
         self._folder = tempfile.mkdtemp(prefix="dagcall-")
         self.path = os.path.join(self._folder, "gate")

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 from dagcall.errors import Unavailable
 from dagcall.workers import processes
+from dagcall.workers.airflow_side import AirflowProcess
 from dagcall.workers.aside import SideLane
 from dagcall.workers.base import Code, Job, TriggerJob
 from dagcall.workers.connection import Connection
@@ -61,8 +62,11 @@ class PoolSettings:
 class WorkerPool:
     """Implements `base.Workers`."""
 
-    def __init__(self, fleet: Fleet, settings: PoolSettings) -> None:
+    def __init__(self, fleet: Fleet, settings: PoolSettings, airflow_environment: dict[str, str] | None = None) -> None:
+        """`airflow_environment`: of the Airflow-side processes, which are told what workers are not."""
         self._fleet = fleet
+        self.airflow = AirflowProcess("airflow", airflow_environment or {})
+        self.recorder = AirflowProcess("recorder", airflow_environment or {})
         self._settings = settings
         self._codes: list[LoadedCode] = []
         self._check: asyncio.Handle | None = None
@@ -90,7 +94,7 @@ class WorkerPool:
                 task.cancel()
         if self._check is not None:
             self._check.cancel()
-        await self._fleet.stop()
+        await asyncio.gather(self._fleet.stop(), self.airflow.stop(), self.recorder.stop())
 
     async def list_files(self) -> list[str]:
         return await self._fleet.list_files()

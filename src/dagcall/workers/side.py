@@ -1,4 +1,5 @@
-"""The side process: parent of the root zygote, and the reason that nothing outlives the server.
+"""The side process: parent of the root zygote (or of an Airflow-side process, which has one of its own), and the reason
+that nothing outlives the server.
 
 It is a subreaper, so every process below it stays below it. It ends, and kills everything below it first, when the
 coordinator's end of its standard input closes: at a shutdown, or because the coordinator was killed. It runs no
@@ -19,22 +20,23 @@ from dagcall.workers import processes
 
 
 def main() -> None:
-    """Entry of the process. Arguments: the command of the root zygote. Standard input: one line for the zygote
-    (its secrets, which must not be in the process list), then silence until the coordinator is gone."""
+    """Entry of the process. Argument: the module that the child runs, the root zygote's by default. Standard input: one
+    line for the child (its secrets, which must not be in the process list), then silence until the coordinator is gone."""
     processes.set_title("side")
     processes.become_subreaper()
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, signal.SIG_IGN)
     bootstrap = _read_line(0)
-    zygote = subprocess.Popen(
-        [sys.executable, "-P", "-m", "dagcall.workers.zygote", *sys.argv[1:]],
+    module = sys.argv[1] if len(sys.argv) > 1 else "dagcall.workers.zygote"
+    child = subprocess.Popen(
+        [sys.executable, "-P", "-m", module],
         stdin=subprocess.PIPE,
         start_new_session=True,
     )
-    assert zygote.stdin is not None
+    assert child.stdin is not None
     with suppress(BrokenPipeError):
-        zygote.stdin.write(bootstrap)
-        zygote.stdin.close()
+        child.stdin.write(bootstrap)
+        child.stdin.close()
     _reap_until_coordinator_is_gone()
     processes.end_descendants()
 
@@ -57,7 +59,7 @@ def _reap_until_coordinator_is_gone() -> None:
     while True:
         _reap()
         if not processes.children_of(os.getpid()):
-            return  # the root zygote and all that came from it are gone: nothing is left to watch over
+            return  # the child and all that came from it are gone: nothing is left to watch over
         ready, _, _ = select.select([0, read_end], [], [])
         if read_end in ready:
             os.read(read_end, 4096)
