@@ -28,6 +28,7 @@ def _in_environment(home: Path) -> dict[str, str]:
         "AIRFLOW__API_AUTH__JWT_SECRET": "canary-jwt",
         "AIRFLOW__API__SECRET_KEY": "canary-secret",
         "AIRFLOW__CELERY__BROKER_URL": "redis://:canary-broker@localhost",
+        "AIRFLOW__DAGCALL__JOURNAL": "postgresql://dagcall:canary-journal@localhost/dagcall",
         "PGPASSWORD": "canary-pg",
         "DAGCALL_TOKEN": "canary-token",
     }
