@@ -4,7 +4,7 @@ Values only; `coordinator.Coordinator` and `run.Run` implement the protocols.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -17,6 +17,7 @@ from dagcall.model.assets import AssetChanges, AssetEvent, Queued
 from dagcall.model.commands import Outcome
 from dagcall.model.ids import RunKey, TaskKey
 from dagcall.model.inputs import InputRequest, User
+from dagcall.model.measures import Family
 from dagcall.model.plan import DagPlan
 from dagcall.model.pool import UNLIMITED, Pool
 from dagcall.model.records import JournalRecord, RunHead
@@ -252,6 +253,14 @@ class StoredView(Protocol):
         ...
 
 
+class MetricsView(Protocol):
+    """What the server counts."""
+
+    def collect(self) -> Callable[[], list[Family]]:
+        """On the event loop: the numbers of this moment. What it returns makes families of them, in any thread."""
+        ...
+
+
 class CoordinatorView(Protocol):
     """The coordinator as its front ends see it."""
 
@@ -284,6 +293,9 @@ class CoordinatorView(Protocol):
     def kept(self) -> Kept:
         """What belongs to no run: Variables, Connections, ..."""
         ...
+
+    @property
+    def metrics(self) -> MetricsView: ...
 
     @property
     def is_stopping(self) -> bool: ...

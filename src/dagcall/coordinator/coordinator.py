@@ -30,6 +30,8 @@ from dagcall.coordinator.fencing import farewell, fenced
 from dagcall.coordinator.inputs import Inputs
 from dagcall.coordinator.kept import Kept, keep
 from dagcall.coordinator.limits import Limits
+from dagcall.coordinator.log_paths import log_path
+from dagcall.coordinator.metrics import Metrics
 from dagcall.coordinator.nested import NestedRuns
 from dagcall.coordinator.notices import LIMIT, Notices, Users
 from dagcall.coordinator.pools import Pools
@@ -118,6 +120,7 @@ class Coordinator:
         self._recent = Recent(settings.kept_runs)
         self.elsewhere = Elsewhere(journal, self._drivers, self._recent, self.inputs, self._clock.now)
         self._sharing = Sharing(journal, self.run, self._clock.now)
+        self.metrics = Metrics(self, journal, self._sharing.counts)
         self._known_plans: set[tuple[str, str]] = set()
         self._around: Surroundings | None = None
         self._retaking = Retaking(journal, self._take_up)
@@ -225,6 +228,7 @@ class Coordinator:
             reached("recovery.done")
             await self._notices.resume()
         self._tasks.append(asyncio.create_task(self._asset_runs.serve(), name="dagcall-asset-runs"))
+        self._tasks.append(asyncio.create_task(self.metrics.watch(), name="dagcall-metrics"))
         if (keep := self.options.keep_runs) is not None:
             forgetting = forget_old_runs(self._journal, self.stored, keep, self._clock.now, self._forgotten)
             self._tasks.append(asyncio.create_task(forgetting, name="dagcall-retention"))
@@ -269,15 +273,21 @@ class Coordinator:
         return (await self.admit(request))[0]
 
     async def admit(self, request: CallRequest) -> tuple[Run, Shared]:
-        nested = request.started_by is not None
-        if self._closed or (self._stopping and not nested):  # a run that is to end may need one that it starts
-            raise ShuttingDown(retry_after=5.0)
-        if not nested:
-            check_journal(self._journal)
-        if request.idempotency_key is not None:
-            return await self._sharing.by_key(request, lambda: self._begin(request, self._served(request), shared=True))
-        served = self._served(request)
-        return await self._sharing.by_content(request, served.plan, lambda: self._begin(request, served))
+        try:
+            nested = request.started_by is not None
+            if self._closed or (self._stopping and not nested):  # a run that is to end may need one that it starts
+                raise ShuttingDown(retry_after=5.0)
+            if not nested:
+                check_journal(self._journal)
+            if request.idempotency_key is not None:
+                return await self._sharing.by_key(
+                    request, lambda: self._begin(request, self._served(request), shared=True)
+                )
+            served = self._served(request)
+            return await self._sharing.by_content(request, served.plan, lambda: self._begin(request, served))
+        except DagcallError as refused:
+            self.metrics.refused(refused)
+            raise
 
     async def _begin(self, request: CallRequest, served: Served, *, shared: bool = False) -> Run:
         """A run of its own for a call that has been checked. `shared`: several may wait for it, each in its own way."""
@@ -357,16 +367,17 @@ class Coordinator:
         self.elsewhere.altered(key)
 
     def log_path(self, key: RunKey, task_id: str, map_index: int, try_number: int) -> str:
-        # Airflow's default `[logging] log_filename_template`.
-        mapped = f"/map_index={map_index}" if map_index >= 0 else ""
-        folder = f"{self.settings['base_log_folder']}/dag_id={key.dag_id}/run_id={key.run_id}/task_id={task_id}{mapped}"
-        return f"{folder}/attempt={try_number}.log"
+        return log_path(self.settings["base_log_folder"], key, task_id, map_index, try_number)
 
     def statistics(self) -> dict[str, int]:
         return {
             "runs": len(self._drivers),
             "waiting_for_outcome": self._admission.total,
             "queued": self._admission.queued,
+            "waited_for": sum(driver.run.is_waited_for for driver in self._drivers.values()),
+            "callbacks": self._notices.count,
+            "dags": len(self.catalog.plans()),
+            "import_errors": len(self.catalog.import_errors()),
             **self._workers.statistics(),
         }
 
@@ -457,6 +468,7 @@ class Coordinator:
     def _on_answered(self, run: Run) -> None:
         if run.ticket is not None:
             self._admission.leave(run.ticket)
+        self.metrics.answered(run)
         self._sharing.answered(run)
 
     def _on_ended(self, run: Run, driver: Driver) -> None:
@@ -467,6 +479,7 @@ class Coordinator:
         if run.head.state.is_final:
             self._recent.keep(run)
         self._codes.unuse(driver.code)
+        self.metrics.ended(run)
         for key in self._turns.leave(run.key):
             if key in self._drivers:
                 self._drivers[key].release()

@@ -54,6 +54,10 @@ class Run:
         return self._readers is not None and self._readers.is_waited_for
 
     @property
+    def is_waited_for(self) -> bool:
+        return self._answered is not None and self.outcome is None
+
+    @property
     def timing(self) -> Timing:
         if self.first_start is None:
             return Timing()

@@ -17,7 +17,7 @@ and cache. Everything is on the event loop.
 
 import asyncio
 import json
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from contextlib import suppress
 from typing import Any
@@ -49,6 +49,8 @@ class Sharing:
         self._in_flight: dict[Hashable, Run] = {}
         self._shared: dict[RunKey, Hashable] = {}
         self._cached: OrderedDict[Hashable, tuple[RunKey, float]] = OrderedDict()
+        self.counts: Counter[str] = Counter()
+        """Of calls that were answered with another one's run, by why."""
 
     async def by_key(self, request: CallRequest, begin: Begin) -> tuple[Run, Shared]:
         """The run of the request's key; `begin` makes it if there is none. Raises `IdempotencyMismatch`."""
@@ -65,7 +67,7 @@ class Sharing:
         run = await self._one_at_a_time(("key", request.caller, request.dag_id, request.idempotency_key), first)
         if body_of_run(run) != body_of(request):
             raise IdempotencyMismatch(dag_id=request.dag_id, run_id=run.key.run_id)
-        return run, shared
+        return self._counted(run, shared)
 
     async def by_content(self, request: CallRequest, plan: DagPlan, begin: Begin) -> tuple[Run, Shared]:
         """A run of an identical call, where the plan allows it; else the one that `begin` makes."""
@@ -74,7 +76,7 @@ class Sharing:
         caller = "" if plan.shares_with_everyone else request.caller
         identity = ("body", caller, plan.dag_id, plan.version, body_of(request))
         if plan.coalesce and (in_flight := self._in_flight.get(identity)) is not None:
-            return in_flight, "coalesced"
+            return self._counted(in_flight, "coalesced")
         shared: Shared = "coalesced"
 
         async def first() -> Run:
@@ -91,6 +93,11 @@ class Sharing:
             return run
 
         run = await (self._one_at_a_time(identity, first) if plan.coalesce else first())
+        return self._counted(run, shared)
+
+    def _counted(self, run: Run, shared: Shared) -> tuple[Run, Shared]:
+        if shared is not None:
+            self.counts[shared] += 1
         return run, shared
 
     def answered(self, run: Run) -> None:

@@ -107,6 +107,11 @@ class RunMachine:
         """All task instances, in topological order, then by map index."""
         return self._board.instances()
 
+    @property
+    def tasks(self) -> Collection[TaskRun]:
+        """In topological order."""
+        return self._board.tasks.values()
+
     def instance(self, key: TaskKey) -> TaskInstance | None:
         return self._board.instance(key)
 

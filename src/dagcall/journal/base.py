@@ -34,7 +34,7 @@ and its `trouble` is final.
 import asyncio
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol, cast, get_args
 
 from dagcall.journal.assets import AssetLog
@@ -43,6 +43,7 @@ from dagcall.journal.times import ANY_TIME
 from dagcall.journal.times import TimeRange as TimeRange
 from dagcall.journal.wire import Wire
 from dagcall.model.ids import RunKey
+from dagcall.model.measures import SIZES, Histogram
 from dagcall.model.plan import DagPlan
 from dagcall.model.records import Batch, JournalRecord, RunHead
 from dagcall.model.states import RunState
@@ -136,8 +137,37 @@ class Trouble:
     """Another server has opened the journal: this one will never write again."""
 
 
+@dataclass(slots=True)
+class Commits:
+    """What an engine's writer has done since it was opened, each transaction a commit. One thread counts; whoever reads
+    meanwhile may see one that is counted in part."""
+
+    seconds: Histogram = field(default_factory=Histogram)
+    entries: Histogram = field(default_factory=lambda: Histogram(SIZES))
+    """In one commit."""
+    failed: int = 0
+    """Entries that were not kept."""
+
+    def add(self, seconds: float, entries: int, failed: int) -> None:
+        self.seconds.add(seconds)
+        self.entries.add(entries)
+        self.failed += failed
+
+
 class Journal(Protocol):
     """See the module's text for what every engine guarantees."""
+
+    @property
+    def commits(self) -> Commits: ...
+
+    @property
+    def waiting(self) -> int:
+        """Entries that wait for the writer."""
+        ...
+
+    def size(self) -> int | None:
+        """Bytes on this machine's disk; None: it has none here. Asks the file system."""
+        ...
 
     @property
     def trouble(self) -> Trouble | None:

@@ -17,7 +17,7 @@ from collections import OrderedDict
 from dataclasses import replace
 
 from dagcall.errors import DagcallError, RunExists
-from dagcall.journal.base import HeadQuery, Journal, Trouble
+from dagcall.journal.base import Commits, HeadQuery, Journal, Trouble
 from dagcall.journal.continuity import begins, date_taken
 from dagcall.journal.memory import MemoryJournal
 from dagcall.journal.ordering import order_of
@@ -49,6 +49,17 @@ class LeveledJournal:
     @property
     def trouble(self) -> Trouble | None:
         return self._journal.trouble
+
+    @property
+    def commits(self) -> Commits:
+        return self._journal.commits
+
+    @property
+    def waiting(self) -> int:
+        return self._journal.waiting
+
+    def size(self) -> int | None:
+        return self._journal.size()
 
     async def open(self) -> int:
         epoch = await self._journal.open()

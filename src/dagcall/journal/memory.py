@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field, replace
 
 from dagcall.errors import DagcallError, JournalError, JournalFenced, JournalLocked
-from dagcall.journal.base import HeadQuery, OrderColumn, Trouble, check_durability, pattern_terms, prefix_terms
+from dagcall.journal.base import Commits, HeadQuery, OrderColumn, Trouble, check_durability, pattern_terms, prefix_terms
 from dagcall.journal.continuity import check_continues, date_taken
 from dagcall.journal.encoding import Row, check_storable, decode_plan, decode_record, encode_plan, encode_record
 from dagcall.journal.memory_assets import AssetRows, MemoryAssets
@@ -52,13 +52,19 @@ class MemoryJournal:
 
     trouble: Trouble | None = None
     wire: Wire | None = None
+    waiting = 0
 
     def __init__(self, storage: MemoryStorage | None = None) -> None:
         self._storage = MemoryStorage() if storage is None else storage
         self._epoch = 0
         self._closed = False
+        self.commits = Commits()
+        """None: what is appended is kept at once."""
         self.store = MemoryStore(lambda: self._opened().items, lambda: self._writable().items)
         self.assets = MemoryAssets(self.store, lambda: self._opened().assets, self._write_assets)
+
+    def size(self) -> None:
+        return None
 
     async def open(self) -> int:
         storage = self._storage

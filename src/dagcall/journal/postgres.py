@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from dagcall.errors import JournalError
-from dagcall.journal.base import HeadQuery, Trouble, check_durability
+from dagcall.journal.base import Commits, HeadQuery, Trouble, check_durability
 from dagcall.journal.conditions import NumberedConditions
 from dagcall.journal.encoding import decode_plan, decode_record
 from dagcall.journal.entries import Done, Entry
@@ -66,6 +66,17 @@ class PostgresJournal:
     @property
     def trouble(self) -> Trouble | None:
         return self._writer.trouble
+
+    @property
+    def commits(self) -> Commits:
+        return self._writer.commits
+
+    @property
+    def waiting(self) -> int:
+        return self._writer.waiting
+
+    def size(self) -> None:
+        return None
 
     async def open(self) -> int:
         if self._state != "new":

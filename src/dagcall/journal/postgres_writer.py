@@ -28,7 +28,7 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from dagcall.errors import JournalAway, JournalError, JournalFenced
-from dagcall.journal.base import Trouble
+from dagcall.journal.base import Commits, Trouble
 from dagcall.journal.continuity import begins
 from dagcall.journal.entries import Entry, KnownRun, Outcome, settle
 from dagcall.journal.postgres_database import Database, is_passing, is_sure, unreachable
@@ -68,6 +68,7 @@ class PostgresWriter:
 
     def __init__(self, database: Database, patience: Patience) -> None:
         self.trouble: Trouble | None = None
+        self.commits = Commits()
         self._database = database
         self._patience = patience
         self._link = Link(database, self._on_lost)
@@ -97,6 +98,10 @@ class PostgresWriter:
         self._waiting.append(Waiting(now, entry))
         self._wake.set()
 
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
     async def stop(self) -> None:
         """Write what was put before, then let go of the database."""
         self._stop_by = self._now() + CLOSE_LIMIT
@@ -112,7 +117,12 @@ class PostgresWriter:
             if not self._waiting and (self._link.connection is not None or self._fenced is not None):
                 await self._wake.wait()
             group, self._waiting = self._waiting[:MOST_ENTRIES], self._waiting[MOST_ENTRIES:]
-            settle(await self._commit(group))
+            began = self._now()
+            outcomes = await self._commit(group)
+            took = self._now() - began
+            settle(outcomes)
+            if outcomes:
+                self.commits.add(took, len(outcomes), sum([one.error is not None for one in outcomes]))
         await self._link.close()
 
     async def _commit(self, group: list[Waiting]) -> list[Outcome]:

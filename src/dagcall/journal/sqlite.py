@@ -16,12 +16,13 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from dagcall.errors import JournalError
 from dagcall.journal import sqlite_reading
-from dagcall.journal.base import HeadQuery, Trouble, check_durability
+from dagcall.journal.base import Commits, HeadQuery, Trouble, check_durability
 from dagcall.journal.entries import Done, Entry, Outcome, settle
 from dagcall.journal.file_lock import FileLock
 from dagcall.journal.sqlite_assets import SqliteAssets
@@ -63,6 +64,22 @@ class SqliteJournal:
     @property
     def trouble(self) -> Trouble | None:
         return self._writer.trouble if self._state == "open" else None
+
+    @property
+    def commits(self) -> Commits:
+        return self._writer.commits if self._state == "open" else Commits()
+
+    @property
+    def waiting(self) -> int:
+        return self._writer.waiting if self._state == "open" else 0
+
+    def size(self) -> int:
+        """With its log."""
+        size = 0
+        for name in (self.path.name, f"{self.path.name}-wal"):
+            with suppress(FileNotFoundError):
+                size += self.path.with_name(name).stat().st_size
+        return size
 
     async def open(self) -> int:
         if self._state != "new":

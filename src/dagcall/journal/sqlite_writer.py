@@ -27,7 +27,7 @@ from typing import Final
 from dagcall.crashpoints import reached
 from dagcall.errors import DagcallError, JournalError, JournalFenced, RunExists
 from dagcall.journal import asset_items
-from dagcall.journal.base import Trouble
+from dagcall.journal.base import Commits, Trouble
 from dagcall.journal.checksums import checksum, of_head
 from dagcall.journal.continuity import begins, changing_part, check_continues, date_taken
 from dagcall.journal.encoding import check_storable, encode_plan, encode_record
@@ -82,6 +82,7 @@ class SqliteWriter:
         self._log_pages = 0
         self.trouble: Trouble | None = None
         """What the last group failed with."""
+        self.commits = Commits()
         self._connection = connect_writer(path)
         try:
             self._cursor = self._connection.cursor()
@@ -101,6 +102,10 @@ class SqliteWriter:
     def put(self, entry: Entry) -> None:
         """Enqueue; never blocks."""
         self._queue.put(entry)
+
+    @property
+    def waiting(self) -> int:
+        return self._queue.qsize()
 
     def stop(self) -> None:
         """Write what was put before, then end the thread with a call of `stopped`, which is to disconnect."""
@@ -123,7 +128,11 @@ class SqliteWriter:
             group = [entry for entry in waiting if entry is not None]
             running = len(group) == len(waiting)
             if group:
-                self._settle(self._commit(group))
+                began = time.perf_counter()
+                outcomes = self._commit(group)
+                took = time.perf_counter() - began
+                self._settle(outcomes)
+                self.commits.add(took, len(group), sum([one.error is not None for one in outcomes]))
                 self._checkpoint_when_due()
         self._stopped()
 

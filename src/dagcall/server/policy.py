@@ -33,6 +33,7 @@ class Permission(StrEnum):
     VARIABLE_EDIT = "variable:edit"
     CONNECTION_READ = "connection:read"
     CONNECTION_EDIT = "connection:edit"
+    METRICS_READ = "metrics:read"
     ASSET_READ = "asset:read"
     ASSET_EDIT = "asset:edit"
 

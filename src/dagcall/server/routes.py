@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from dagcall.model.survival import DURABILITIES
-from dagcall.server import calls, contracts, critical_path, health, pages, values
+from dagcall.server import calls, contracts, critical_path, health, metrics, pages, values
 from dagcall.server.api_v2.routes import AIRFLOW_ROUTES
 from dagcall.server.documented import answer_ref, described, problems, schema_ref
 from dagcall.server.policy import Permission
@@ -237,6 +237,17 @@ PAGE_ROUTES = (
         "Server",
         needs_dags=False,
         answers={"200": described("It would", _HEALTH), "503": described("It would not", _HEALTH)},
+    ),
+    Route(
+        "GET",
+        "/metrics",
+        Permission.METRICS_READ,
+        metrics.metrics,
+        "What this server counts and measures, for Prometheus",
+        "Server",
+        description="Labels are DAG ids and words of the code; `docs/observability.md` has the names.",
+        needs_dags=False,
+        answers={"200": described("Prometheus' text format", {"type": "string"}, ("text/plain",))},
     ),
     Route(
         "GET",

@@ -77,6 +77,7 @@ class WorkerPool:
         self._memory_watch: asyncio.Task[None] | None = None
         self._cpus = len(os.sched_getaffinity(0))
         self._alive = 0
+        self._started = self._killed = 0
         self._last_end = 0.0
 
     async def start(self, answer: Callable[[Ask], Awaitable[object]]) -> dict[str, object]:
@@ -189,6 +190,9 @@ class WorkerPool:
             "starting": sum(code.starting for code in self._codes),
             "waiting": sum(len(code.waiting) for code in self._codes),
             "triggers": sum(code.triggerer.count for code in self._codes if code.triggerer is not None),
+            "zygotes": sum(code.zygote is not None for code in self._codes),
+            "started": self._started,
+            "killed": self._killed,
             "limit": self._settings.limit,
         }
 
@@ -320,6 +324,7 @@ class WorkerPool:
                 self._count_failure(code, f"no worker could be started: {answer.exception()}")
             return
         code.failures = 0
+        self._started += 1
         connection, pid = answer.result()
         worker = Worker(
             ident,
@@ -356,6 +361,7 @@ class WorkerPool:
 
     def _on_dead(self, code: LoadedCode, worker: Worker) -> None:
         self._alive -= 1
+        self._killed += worker.died_busy
         code.workers.pop(worker.ident, None)
         self._fleet.forget(worker.ident)
         if worker in code.idle:

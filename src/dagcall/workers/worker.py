@@ -70,6 +70,7 @@ class Worker:
         self._stopped_for: tuple[str, str] | None = None
         self._status: int | None = None
         self._gone = False
+        self.died_busy = False
         self._loop = asyncio.get_running_loop()
         connection.on_frame = self._on_frame
         connection.on_lost = self._on_connection_lost
@@ -218,6 +219,7 @@ class Worker:
         self._gone = True
         self._close_pidfd()
         job, self._job, self._ended = self._job, None, None
+        self.died_busy = job is not None
         self.state = State.DEAD
         self._cancel_timers()
         self._connection.close()

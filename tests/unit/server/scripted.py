@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import itertools
 import json
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from dagcall.coordinator.cipher import Cipher
 from dagcall.coordinator.inputs import Inputs
 from dagcall.coordinator.kept import keep
 from dagcall.coordinator.limits import Limits
+from dagcall.coordinator.metrics import Metrics
 from dagcall.coordinator.pools import Pools
 from dagcall.coordinator.readers import Readers
 from dagcall.coordinator.stored_values import StoredValues
@@ -321,6 +323,10 @@ class ScriptedCoordinator:
     def log_path(self, key: RunKey, task_id: str, map_index: int, try_number: int) -> str:
         mapped = f"map_index={map_index}/" if map_index >= 0 else ""
         return f"{self._log_folder}/dag_id={key.dag_id}/run_id={key.run_id}/task_id={task_id}/{mapped}attempt={try_number}.log"
+
+    @property
+    def metrics(self) -> Metrics:
+        return Metrics(self, self.journal, Counter())
 
     def statistics(self) -> dict[str, int]:
         return {}
