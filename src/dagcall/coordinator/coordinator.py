@@ -8,7 +8,6 @@ from the journal and replayed.
 import asyncio
 import logging
 import socket
-from dataclasses import dataclass
 from typing import Any
 
 from dagcall.coordinator import stored_questions
@@ -45,6 +44,7 @@ from dagcall.coordinator.run_questions import RunQuestions
 from dagcall.coordinator.run_turns import RunTurns
 from dagcall.coordinator.run_waiter import RunWaiter
 from dagcall.coordinator.screening import Screening
+from dagcall.coordinator.settings import CoordinatorSettings as CoordinatorSettings
 from dagcall.coordinator.sharing import Sharing
 from dagcall.coordinator.stored_values import StoredValues
 from dagcall.coordinator.survival import Survival
@@ -59,26 +59,10 @@ from dagcall.model.commands import Await, StartAttempt
 from dagcall.model.events import CancelRequested, RunAccepted
 from dagcall.model.ids import RunKey
 from dagcall.model.records import RunHead
-from dagcall.model.survival import Durability, OnRestart
 from dagcall.options import Options
 from dagcall.workers.base import Code, Workers
-from dagcall.workers.frames import Ask
 
 log = logging.getLogger("dagcall.coordinator")
-
-
-@dataclass(frozen=True)
-class CoordinatorSettings:
-    """`durability`, `on_restart`: None is what Airflow's settings say. `kept_runs`: ended runs kept in memory.
-    `watch`: follow changes of the folder. `ephemeral_results`: the folder of stored values that end with the server."""
-
-    folder: str
-    durability: Durability | None = None
-    on_restart: OnRestart | None = None
-    kept_runs: int = 500
-    watch: bool = True
-    resume: bool = True
-    ephemeral_results: str | None = None
 
 
 class Coordinator:
@@ -161,7 +145,7 @@ class Coordinator:
         reached("server.opened")
         await self.elsewhere.start(epoch)
         await self.assets.load()
-        self.settings = dict(await self._workers.start(self._answer_parsing))
+        self.settings = dict(await self._workers.start(lambda ask: stored_questions.answer_parsing(self.kept, ask)))
         self.options = Options.read(self.settings.get("options", {}))
         self._admission = Admission(self.options, self._clock.now)
         for name in self.settings.get("unknown_options", ()):
@@ -498,9 +482,3 @@ class Coordinator:
 
     def _active_runs(self, dag_id: str) -> int:
         return sum(key.dag_id == dag_id for key in self._drivers)
-
-    async def _answer_parsing(self, ask: Ask) -> object:
-        """What a DAG file asks while it is parsed."""
-        if ask.what not in stored_questions.ASKED_WHILE_PARSING:
-            raise LookupError(f"{ask.what!r} cannot be asked while a DAG file is parsed")
-        return await stored_questions.answer(self.kept, stored_questions.NO_RUN, ask.what, ask.args)

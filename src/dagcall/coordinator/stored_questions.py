@@ -9,6 +9,7 @@ from typing import Any
 
 from dagcall.coordinator.kept import Kept
 from dagcall.model.ids import RunKey, TaskKey
+from dagcall.workers.frames import Ask
 
 
 async def _variable(kept: Kept, run: RunKey, key: str) -> object:
@@ -98,3 +99,10 @@ async def answer(kept: Kept, run: RunKey, what: str, args: list[Any]) -> object:
 NO_RUN = RunKey("", "")
 ASKED_WHILE_PARSING = frozenset({"variable", "put_variable", "remove_variable", "variable_keys", "connection"})
 """What Airflow's DAG processor answers too."""
+
+
+async def answer_parsing(kept: Kept, ask: Ask) -> object:
+    """What a DAG file asks while it is parsed. Raises LookupError, DagcallError."""
+    if ask.what not in ASKED_WHILE_PARSING:
+        raise LookupError(f"{ask.what!r} cannot be asked while a DAG file is parsed")
+    return await answer(kept, NO_RUN, ask.what, ask.args)

@@ -1,0 +1,19 @@
+"""What a coordinator is told when it is made; Airflow's settings come later, with its processes."""
+
+from dataclasses import dataclass
+
+from dagcall.model.survival import Durability, OnRestart
+
+
+@dataclass(frozen=True)
+class CoordinatorSettings:
+    """`durability`, `on_restart`: None is what Airflow's settings say. `kept_runs`: ended runs kept in memory.
+    `watch`: follow changes of the folder. `ephemeral_results`: the folder of stored values that end with the server."""
+
+    folder: str
+    durability: Durability | None = None
+    on_restart: OnRestart | None = None
+    kept_runs: int = 500
+    watch: bool = True
+    resume: bool = True
+    ephemeral_results: str | None = None
