@@ -26,7 +26,8 @@ Every feature of Apache Airflow {airflow} that a DAG file may use, and what dagc
 - **refused**: a DAG that uses it is listed with the reason, and cannot be called. Nothing is run wrongly.
 
 `dagcall dags check FOLDER` says it for your DAGs, task by task, without a server, and exits with 1 when a DAG is refused
-or a file does not import: made for a CI (`-o json` for machines). Airflow's own examples, run on both sides:
+or a file does not import: made for a CI (`-o json` for machines). `dagcall doctor FOLDER` tells more: file and line, what to
+change, and what the import of each file costs. Airflow's own examples, run on both sides:
 [compatibility-examples.md](compatibility-examples.md).
 
 {figures}

@@ -30,24 +30,32 @@ def check_folder(folder: str) -> list[CheckRow]:
     Raises:
         Unavailable: Airflow cannot be imported.
     """
-    return asyncio.run(_check(os.path.realpath(folder)))
+    return [row for file in load_folder(folder, dict(os.environ)) for row in _rows(file)]
 
 
-async def _check(folder: str) -> list[CheckRow]:
-    fleet = Fleet(folder, RUNTIME, worker_environment(dict(os.environ)))
+def load_folder(folder: str, environment: dict[str, str], *, at_once: int = 4) -> list[LoadedFile]:
+    """Every file of a folder, parsed as a server parses it, in processes that have ended when this returns.
+
+    Raises:
+        Unavailable: Airflow cannot be imported.
+    """
+    return asyncio.run(_load(os.path.realpath(folder), environment, at_once))
+
+
+async def _load(folder: str, environment: dict[str, str], at_once: int) -> list[LoadedFile]:
+    fleet = Fleet(folder, RUNTIME, worker_environment(environment))
     try:
         await fleet.start()
         paths = await fleet.list_files()
-        gate = asyncio.Semaphore(4)
+        gate = asyncio.Semaphore(at_once)
 
         async def load(path: str) -> LoadedFile:
             async with gate:
                 return await fleet.load(path)
 
-        loaded = await asyncio.gather(*(load(path) for path in paths))
+        return await asyncio.gather(*(load(path) for path in paths))
     finally:
         await fleet.stop()
-    return [row for file in loaded for row in _rows(file)]
 
 
 def _rows(file: LoadedFile) -> list[CheckRow]:

@@ -37,6 +37,7 @@ _PRELOADED = (
     "dagcall.airflow_bridge.compile",
     "dagcall.airflow_bridge.emitting",
     "dagcall.airflow_bridge.forking",
+    "dagcall.airflow_bridge.import_cost",
     "dagcall.airflow_bridge.loader",
     "dagcall.airflow_bridge.restore",
     "dagcall.airflow_bridge.supervisor_socket",
@@ -104,11 +105,12 @@ class AirflowRuntime:
         from dagcall.airflow_bridge.comms import ParseTimeComms
         from dagcall.airflow_bridge.compile import compile_dag
         from dagcall.airflow_bridge.forking import ForkWatch
+        from dagcall.airflow_bridge.import_cost import ImportCost
         from dagcall.airflow_bridge.loader import parse_file
 
         comms = ParseTimeComms(channel)
         task_runner.SUPERVISOR_COMMS = comms  # type: ignore[assignment]
-        with ForkWatch() as watch:
+        with ImportCost(self._folder) as cost, ForkWatch() as watch:
             parsed = parse_file(self._folder, path, comms.seen, keep=keep)
         unforkable = watch.causes(by_trial=not alone)
         relative = os.path.relpath(path, self._folder)
@@ -122,7 +124,17 @@ class AirflowRuntime:
                 errors.append((relative, f"DAG {dag.dag_id!r} could not be compiled: {type(error).__name__}: {error}"))
         if keep:
             self._settle(parsed.dags)
-        return Loaded(ident, path, parsed.version, plans, errors, parsed.dependencies, parsed.seconds, unforkable)
+        return Loaded(
+            ident,
+            path,
+            parsed.version,
+            plans,
+            errors,
+            parsed.dependencies,
+            parsed.seconds,
+            unforkable,
+            cost.dearest(),
+        )
 
     def keep(self, dags: dict[str, Any]) -> None:
         """Make these the DAGs whose tasks this process, and those forked from it, can run."""

@@ -1,4 +1,5 @@
-"""`dagcall doctor`: what this machine and the server offer, and what will get in the way. Changes nothing."""
+"""`dagcall doctor`: what this machine and the server offer, and what will get in the way; or, of a folder of DAG files,
+what of it can be called (`doctor_folder`). Changes nothing."""
 
 import os
 import resource
@@ -7,6 +8,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterator
 
+from dagcall.cli import doctor_folder
 from dagcall.cli.arguments import Commands, add_output, add_server
 from dagcall.cli.exits import Exit
 from dagcall.cli.terminal import Terminal
@@ -23,13 +25,26 @@ Finding = tuple[str, str, str]
 
 
 def register(commands: Commands) -> None:
-    parser = commands.add("doctor", "examine this machine and the server; exit 1 if something cannot work")
+    parser = commands.add(
+        "doctor",
+        "examine this machine and the server, or a folder of DAG files; exit 1 if something cannot work",
+        (
+            "dagcall doctor    # this machine, the installation, the server if one answers",
+            "dagcall doctor dags    # every DAG and file of a folder; needs no server, and leaves nothing behind",
+            "dagcall doctor dags -o json",
+        ),
+    )
+    parser.add_argument(
+        "dags_folder", metavar="DAGS_FOLDER", nargs="?", help="a folder of DAG files (default: the installation)"
+    )
     add_output(parser, "table")
     add_server(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: Namespace, terminal: Terminal) -> int:
+    if args.dags_folder is not None:
+        return doctor_folder.run(args, terminal)
     findings = [*_software(), *_machine(), *_server(args, terminal)]
     rows = [{"check": check, "status": status, "found": found} for check, status, found in findings]
     terminal.rows(rows, ("check", "status", "found"), args.output)

@@ -22,6 +22,8 @@ class LoadedFile:
     seconds: float
     unforkable: tuple[str, ...] = ()
     """Why its workers each parse it themselves."""
+    costs: tuple[tuple[str, float], ...] = ()
+    """Packages that took long to import, and the seconds: where somebody asked."""
 
     @classmethod
     def from_frame(cls, frame: Loaded) -> "LoadedFile":
@@ -34,6 +36,7 @@ class LoadedFile:
             frame.dependencies,
             frame.seconds,
             tuple(frame.unforkable),
+            tuple(frame.costs),
         )
 
 

@@ -124,6 +124,8 @@ class Loaded(Frame, frozen=True, array_like=True, tag=True):
     seconds: float
     unforkable: list[str] = []
     """Why the process that has parsed it must not be forked, in sentences."""
+    costs: list[tuple[str, float]] = []
+    """Packages that took long to import, and the seconds: where somebody asked."""
 
 
 class Shipped(Frame, frozen=True, array_like=True, tag=True):
