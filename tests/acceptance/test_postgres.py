@@ -93,14 +93,6 @@ def test_no_task_sees_the_databases_password(server: list[Server]) -> None:
     assert OTHER_PASSWORD not in seen
 
 
-def test_a_second_server_is_told_who_has_the_journal(server: list[Server], url: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "dagcall.cli", "serve", str(tmp_path), "--port", "0", "--journal", url]
-    refused = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert refused.returncode != 0
-    assert f"process {server[-1].process.pid} on " in refused.stderr
-    assert PASSWORD not in refused.stdout + refused.stderr
-
-
 def check(url: str) -> tuple[int, Any]:
     """`dagcall journal check`: exit code, and what was printed, or the message."""
     command = [sys.executable, "-m", "dagcall.cli", "journal", "check", "--journal", url, "-o", "json"]

@@ -20,13 +20,11 @@ from dagcall.coordinator.asset_runs import AssetRuns
 from dagcall.coordinator.assets import Assets
 from dagcall.coordinator.awaits import Awaits
 from dagcall.coordinator.beginning import beginning_of, run_after_of
-from dagcall.coordinator.bundles import FollowedBundles
 from dagcall.coordinator.catalog import Catalog, Served
 from dagcall.coordinator.cipher import Cipher
 from dagcall.coordinator.clock import Clock, SystemClock
 from dagcall.coordinator.codes import CodesInUse
 from dagcall.coordinator.driver import Driver, Surroundings
-from dagcall.coordinator.exposure import Exposure
 from dagcall.coordinator.fencing import farewell, fenced
 from dagcall.coordinator.inputs import Inputs
 from dagcall.coordinator.kept import Kept, keep
@@ -49,14 +47,15 @@ from dagcall.coordinator.screening import Screening
 from dagcall.coordinator.settings import CoordinatorSettings as CoordinatorSettings
 from dagcall.coordinator.sharing import Sharing
 from dagcall.coordinator.stored_values import StoredValues
+from dagcall.coordinator.succession import Succession
 from dagcall.coordinator.survival import Survival
 from dagcall.coordinator.triggers import Triggers
+from dagcall.coordinator.watcher import watch
 from dagcall.coordinator.xcom_questions import XComQuestions
 from dagcall.core.machine import RunMachine
 from dagcall.crashpoints import reached
-from dagcall.errors import DagcallError, JournalError, RunExists, RunNotFound, ShuttingDown
+from dagcall.errors import DagcallError, RunExists, RunNotFound, ShuttingDown
 from dagcall.journal.base import HeadQuery, Journal
-from dagcall.model import bundle
 from dagcall.model.commands import Await, StartAttempt
 from dagcall.model.events import CancelRequested, RunAccepted
 from dagcall.model.ids import RunKey
@@ -78,15 +77,7 @@ class Coordinator:
         self._workers = workers
         self._clock: Clock = clock or SystemClock()
         self._codes = CodesInUse(workers.close)
-        self._exposure = Exposure()
-        self.catalog = Catalog(
-            bundle.folder(settings.folder) if settings.folder else bundle.Bundles(),
-            workers,
-            self._clock.now,
-            self._codes.release,
-            self._on_catalog_changed,
-            self._exposure,
-        )
+        self.catalog = Catalog(settings.folder, workers, self._clock.now, self._codes.release, self._on_catalog_changed)
         self.assets = Assets(journal, self._clock, lambda: self._asset_runs.wake())
         self._asset_runs = AssetRuns(self.assets, self.call, self._active_runs, self._clock.new_run_id)
         self.settings: dict[str, Any] = {}
@@ -103,7 +94,7 @@ class Coordinator:
         self._drivers: dict[RunKey, Driver] = {}
         self._turns = RunTurns()
         self._limits = Limits(self._clock.now)
-        self._screening = Screening(self._limits, journal, self.run, self._drivers, self._exposure)
+        self._screening = Screening(self._limits, journal, self.run, self._drivers)
         self.pools = Pools(journal.store, self._limits, self._drivers.values, self._clock.now)
         self._notices = Notices(
             journal,
@@ -118,11 +109,18 @@ class Coordinator:
         self._known_plans: set[tuple[str, str]] = set()
         self._around: Surroundings | None = None
         self._retaking = Retaking(journal, self._take_up)
+        self._succession = Succession(
+            journal,
+            self._drivers,
+            self._take_up,
+            lambda plan: self._survival.on_restart_of(plan) == "fail",
+            self._retaking,
+            self._notices,
+        )
         self._stopping = False
         self._closed = False
         self._stop_watching = asyncio.Event()
         self._resumed = asyncio.Event()
-        self._bundles = FollowedBundles(workers, self.catalog, self._stop_watching, watches=settings.watch)
         self._tasks: list[asyncio.Task[None]] = []
         self._idle = asyncio.Event()
         self._idle.set()
@@ -159,8 +157,6 @@ class Coordinator:
         self.settings = dict(await self._workers.start(lambda ask: stored_questions.answer_parsing(self.kept, ask)))
         self.options = Options.read(self.settings.get("options", {}))
         self._admission = Admission(self.options, self._clock.now)
-        if self._settings.folder is None:
-            self._exposure.apply(self.options.expose)
         for name in self.settings.get("unknown_options", ()):
             log.warning("[dagcall] has no option %r: it is ignored", name)
         self._survival = Survival(
@@ -213,14 +209,18 @@ class Coordinator:
 
     async def load(self) -> None:
         """Parse the folder, take up unfinished runs, follow changes."""
-        await self._bundles.begin(self._settings.folder, self.settings)
+        if self._settings.watch:
+            watching = watch(self._settings.folder, self.catalog, self._stop_watching)
+            self._tasks.append(asyncio.create_task(watching, name="dagcall-watcher"))
+            await asyncio.sleep(0)  # watching begins before the first look: no change is missed in between
         await self.catalog.refresh()
         if self._settings.resume:
             reached("recovery.begins")
-            await self._resume()
+            await self._succession.take_up_all()
             self._resumed.set()
             reached("recovery.done")
             await self._notices.resume()
+            self._tasks.append(asyncio.create_task(self._succession.serve(), name="dagcall-succession"))
         self._tasks.append(asyncio.create_task(self._asset_runs.serve(), name="dagcall-asset-runs"))
         self._tasks.append(asyncio.create_task(self.metrics.watch(), name="dagcall-metrics"))
         if (keep := self.options.keep_runs) is not None:
@@ -248,7 +248,6 @@ class Coordinator:
         self._limits.close()
         self._stop_watching.set()
         self._resumed.set()
-        await self._bundles.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -399,24 +398,12 @@ class Coordinator:
         assert self._around is not None
         return run, Driver(run, served.code, self._around, held=self._turns.must_wait(run)), event
 
-    async def _resume(self) -> None:
-        """Take up the runs that the last server left unfinished."""
-        resumed: list[Driver] = []
-        for head in await self._journal.unfinished():
-            if head.key not in self._drivers:
-                try:
-                    resumed.append(await self._take_up(head))
-                except JournalError as error:  # one run that is damaged must not keep the others waiting
-                    self._retaking.begin(head.key, error)
-        for driver in resumed:
-            reached("recovery.resumes")
-            driver.resume(fail=self._survival.on_restart_of(driver.run.plan) == "fail")
-
     async def _take_up(self, head: RunHead) -> Driver:
-        """A driver for a run of the journal that has none, ready to be resumed. Raises JournalError, RunNotFound."""
+        """A driver for a run of the journal that has none, ready to be resumed. Raises JournalError, and RunNotFound
+        for one that has ended."""
         assert self._around is not None
         run = await rebuild(self._journal, head.key)
-        if run is None:
+        if run is None or run.head.state.is_final:
             raise RunNotFound(dag_id=head.key.dag_id, run_id=head.key.run_id)
         code = await self._code_for(run)
         driver = Driver(run, code, self._around, held=self._turns.must_wait(run))
@@ -447,7 +434,7 @@ class Coordinator:
     async def _code_for(self, run: Run) -> Code:
         """The code a resumed run goes on with: only the version that it began with."""
         try:
-            served = self.catalog.served(run.key.dag_id, hidden=True)
+            served = self.catalog.served(run.key.dag_id)
             if not served.code.is_open:
                 served = await self.catalog.opened(served)
             if served.plan.version == run.plan.version:

@@ -1,7 +1,7 @@
-"""A server whose journal another server has opened since: nothing that happens here is kept any more, so it is to end.
+"""A server that another one has taken over from: nothing that happens here is kept any more, so it is to end.
 
 The journal finds out when it writes (`Trouble.is_final`), a SQLite file's also after a few seconds in which it does
-not, PostgreSQL's when it connects again; the other server goes on with the runs. Here nobody is answered as if something
+not, PostgreSQL's when it next renews its lease; the other server goes on with the runs. Here nobody is answered as if something
 had happened: who waits for a run gets `Unavailable`, with the run's id, and may ask the other server.
 """
 
@@ -14,8 +14,8 @@ from dagcall.model.ids import RunKey
 LOOK = 0.5
 """Seconds."""
 TAKEN_OVER = (
-    "another server has opened the journal of this one, which therefore ends: runs that the journal has go on there, ask "
-    "it for this one"
+    "another server has taken over from this one, which therefore ends: runs that the journal has go on there, ask it "
+    "for this one"
 )
 
 
@@ -24,7 +24,7 @@ def is_fenced(journal: Journal) -> bool:
 
 
 async def fenced(journal: Journal) -> str:
-    """Returns the reason when another server has the journal."""
+    """Returns the reason when another server has taken over."""
     while (trouble := journal.trouble) is None or not trouble.is_final:  # noqa: ASYNC110 # its own thread may see it
         await asyncio.sleep(LOOK)
     return trouble.reason

@@ -70,6 +70,8 @@ class Notices:
         self._epoch = 0
         self._answer: Answer
         self._numbers = 0
+        self._telling: set[str] = set()
+        """Of those in the store, which are this server's work already."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._quiet = asyncio.Event()
         self._quiet.set()
@@ -88,11 +90,16 @@ class Notices:
         self._numbers += 1
         key = f"{run.key.dag_id}/{run.key.run_id}/{self._epoch}.{self._numbers}"
         self._users.use(code)
+        self._telling.add(key)
         self._add(self._keep_and_tell(key, run, code, notice))
 
     async def resume(self) -> None:
-        """Take up what the last server has left."""
-        for item in await self._journal.store.items(KIND):
+        """Take up what servers have left that this one goes on for."""
+        items = await self._journal.store.items(KIND)
+        epochs = await self._journal.stands_for() if items else ()
+        for item in items:
+            if item.key in self._telling or _epoch_of(item.key) not in epochs:
+                continue
             stored = msgspec.json.decode(item.value, type=Stored)
             try:
                 run = await self._users.find_run(stored.run)
@@ -102,6 +109,7 @@ class Notices:
                 await self._journal.store.write(Remove(KIND, item.key))
                 continue
             self._users.use(code)
+            self._telling.add(item.key)
             self._add(self._tell(item.key, run, code, stored.notice))
 
     async def wait(self) -> None:
@@ -168,6 +176,7 @@ class Notices:
         await self._record(run, data)
         reached("notice.recorded")
         await self._journal.store.write(Remove(KIND, key))
+        self._telling.discard(key)
 
     async def _record(self, run: Run, data: dict[str, Any]) -> None:
         if run.was_given_up:  # its driver's successor has another view of it, which may hold more
@@ -203,6 +212,11 @@ class Notices:
             start_date=notice.start_date,
             end_date=notice.end_date,
         )
+
+
+def _epoch_of(key: str) -> int:
+    """Of the server whose notice it is."""
+    return int(key.rpartition("/")[2].partition(".")[0])
 
 
 class NoticeJob:

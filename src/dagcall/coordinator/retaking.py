@@ -45,6 +45,10 @@ class Retaking:
             return
         self._tasks[key] = asyncio.get_running_loop().create_task(self._retake(key), name=f"dagcall-retake {key}")
 
+    def has(self, key: RunKey) -> bool:
+        """Whether the run is being taken up again."""
+        return key in self._tasks
+
     async def settled(self, key: RunKey) -> bool:
         """Wait until the run was taken up, or was found to need it not; False: it was never to be. Raises Unavailable."""
         task = self._tasks.get(key)

@@ -22,10 +22,16 @@ of a run that lost one are refused as gaps, so a run's records never have holes.
 
 Engines know these two. `levels.LeveledJournal` adds `none` over any of them: runs kept in the server's memory only.
 
-**One writer.** `open` takes an exclusive lock: a second server gets `JournalLocked`. Each `open` also counts the
-journal's *epoch* up, in the journal itself, and each commit checks it. So a server whose lock was lost (lock file
-removed, file system without locks) is fenced by its successor: all that it writes fails with `JournalFenced`,
-and its `trouble` is final.
+**Who owns a run** drives it, and is the only one to write to it: the server that accepted it, or one that took it over.
+Each `open` counts the journal's *epoch* up; it is the server's name in the journal, and each commit checks that the
+server has not been *fenced*. What a fenced server writes fails with `JournalFenced`, and its `trouble` is final.
+
+- A file, and memory, have one server: `open` takes an exclusive lock, a second server gets `JournalLocked`, and the
+  runs of the one before are the new one's. A server whose lock was lost (lock file removed, file system without locks)
+  is fenced by its successor.
+- Servers share a database. Each has a lease; one that has given it up (`close`) or let it run out is fenced by another,
+  which from then on owns its unfinished runs (`taken_over`). A run's owner is fenced before it is another's: at no time
+  can two write to it.
 
 **States.** new -> `open` -> open -> `close` -> closed. Not reusable; every use in another state raises
 `JournalError`. All methods are called from the event loop that called `open`; none of them blocks it.
@@ -33,7 +39,7 @@ and its `trouble` is final.
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, cast, get_args
 
@@ -134,7 +140,7 @@ class Trouble:
     reason: str
     since: float
     is_final: bool = False
-    """Another server has opened the journal: this one will never write again."""
+    """Another server has taken over: this one will never write again."""
 
 
 @dataclass(slots=True)
@@ -191,8 +197,8 @@ class Journal(Protocol):
         ...
 
     async def open(self) -> int:
-        """Make or upgrade the storage, lock it, and return this server's epoch: 1 at the first open ever, then
-        one more at each.
+        """Make or upgrade the storage, become a server of it, and return this server's epoch: 1 at the first open ever,
+        then one more at each.
 
         Raises `JournalLocked` (names the process that has it), `JournalCorrupt`, `JournalError` (a newer dagcall
         wrote it; the place cannot be written).
@@ -227,7 +233,16 @@ class Journal(Protocol):
         ...
 
     async def unfinished(self) -> list[RunHead]:
-        """The heads of all runs whose state is not final, in the order of acceptance."""
+        """The heads of all runs of this server whose state is not final, in the order of acceptance."""
+        ...
+
+    async def taken_over(self) -> None:
+        """Wait until this server owns unfinished runs that were another's, since `open` or the last return; `unfinished`
+        has them. For one at a time."""
+        ...
+
+    async def stands_for(self) -> Container[int]:
+        """The epochs of this server and of those it goes on for: whom it has fenced, and whom they had."""
         ...
 
     async def list_heads(self, query: HeadQuery) -> tuple[list[RunHead], int]:

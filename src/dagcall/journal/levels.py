@@ -14,6 +14,7 @@ Refuses what the journal refuses. Of the runs in memory the last `kept` that hav
 import asyncio
 import heapq
 from collections import OrderedDict
+from collections.abc import Container
 from dataclasses import replace
 
 from dagcall.errors import DagcallError, RunExists
@@ -94,6 +95,12 @@ class LeveledJournal:
 
     async def unfinished(self) -> list[RunHead]:
         return [*await self._journal.unfinished(), *await self._memory.unfinished()]
+
+    async def taken_over(self) -> None:
+        await self._journal.taken_over()
+
+    async def stands_for(self) -> Container[int]:
+        return await self._journal.stands_for()
 
     async def list_heads(self, query: HeadQuery) -> tuple[list[RunHead], int]:
         if not self._here:

@@ -8,6 +8,7 @@ journal opened on a storage that was closed finds everything again, as after a r
 import asyncio
 import os
 import re
+from collections.abc import Container
 from dataclasses import dataclass, field, replace
 
 from dagcall.errors import DagcallError, JournalError, JournalFenced, JournalLocked
@@ -131,6 +132,12 @@ class MemoryJournal:
 
     async def unfinished(self) -> list[RunHead]:
         return [run.head for run in self._opened().runs.values() if not run.head.state.is_final]
+
+    async def taken_over(self) -> None:
+        await asyncio.get_running_loop().create_future()  # one server at a time: its runs are there from the beginning
+
+    async def stands_for(self) -> Container[int]:
+        return range(1, self._epoch + 1)
 
     async def list_heads(self, query: HeadQuery) -> tuple[list[RunHead], int]:
         found = [run for run in self._opened().runs.values() if _matches(run.head, query)]

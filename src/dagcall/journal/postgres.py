@@ -1,18 +1,21 @@
-"""The journal in PostgreSQL: for servers whose disk is not to be trusted with it, or that are to follow each other.
+"""The journal in PostgreSQL: for servers whose disk is not to be trusted with it, or that share one journal.
 
 `journal.base` says what is promised. How it is kept here: one task writes, over one connection (`postgres_writer`: group
-commit, the levels of durability, what happens while the database is away; `postgres_link`: lock, epoch, fence), a small
+commit, the levels of durability, what happens while the database is away; `postgres_link`: epoch, fence), a small
 pool of connections that cannot write reads. Everything is in the event loop, and nothing there waits for the database:
 each statement is bounded in the database and here. Many rows are decoded in a thread.
 
 A read is repeated while the database is away, for `PATIENCE` at most, then fails with `JournalAway`; so does one that
 gets no connection of the pool in that time. `trouble` says why nothing can be written now.
 
+Servers share it: each owns the runs that it accepted, and the unfinished ones of servers that have ended
+(`postgres_leases`).
+
 Refuses: a PostgreSQL before 13, a database that is not in UTF-8, a schema of a newer dagcall that says it is breaking.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any, Final, TypeVar
 
 from dagcall.errors import JournalError
@@ -20,8 +23,10 @@ from dagcall.journal.base import Commits, HeadQuery, Trouble, check_durability
 from dagcall.journal.conditions import NumberedConditions
 from dagcall.journal.encoding import decode_plan, decode_record
 from dagcall.journal.entries import Done, Entry
+from dagcall.journal.lookout import TERMS, Terms
 from dagcall.journal.postgres_assets import PostgresAssets
 from dagcall.journal.postgres_database import Database, is_passing, unreachable
+from dagcall.journal.postgres_leases import Leases
 from dagcall.journal.postgres_schema import statement
 from dagcall.journal.postgres_store import PostgresStore
 from dagcall.journal.postgres_wire import PostgresWire
@@ -42,17 +47,22 @@ FIRST_PAUSE: Final = 0.05
 _HEADS: Final = statement("heads")
 _SELECT_RECORDS: Final = statement("select_records")
 _SELECT_PLAN: Final = statement("select_plan")
+_SELECT_PREDECESSORS: Final = statement("select_predecessors")
 
 
 class PostgresJournal:
     """See `journal.base.Journal`."""
 
-    def __init__(self, url: str, patience: Patience = PATIENCE) -> None:
+    def __init__(self, url: str, patience: Patience = PATIENCE, terms: Terms = TERMS) -> None:
         """Raises `JournalUrlError`."""
         self._database = Database(url)
         self._patience = patience.work
         self._state = "new"
         self._writer = PostgresWriter(self._database, patience)
+        self._terms = terms
+        self._epoch = 0
+        self._leases = Leases(self._database, terms, self._note_taken, self._writer.note_fenced)
+        self._taken = asyncio.Event()
         self._readers: Any = None
         self.store = PostgresStore(self._fetch, self._write)
         self.assets = PostgresAssets(self.store, self._fetch, self._write)
@@ -81,11 +91,12 @@ class PostgresJournal:
     async def open(self) -> int:
         if self._state != "new":
             raise JournalError(f"{self.name}: opened twice")
-        epoch = await self._writer.open()
+        self._epoch = await self._writer.open(self._terms.lease)
+        self._leases.start(self._epoch)
         self._readers = self._database.readers()
         await self._readers
         self._state = "open"
-        return epoch
+        return self._epoch
 
     def append(self, batch: Batch, durability: str = "process") -> asyncio.Future[None]:
         power = check_durability(durability)
@@ -116,8 +127,17 @@ class PostgresJournal:
 
     async def unfinished(self) -> list[RunHead]:
         # The condition has the words of the index `runs_unfinished`, which serves it for that reason.
-        rows = await self._fetch(f"{_HEADS} WHERE state IN ('queued', 'running') ORDER BY run")
+        rows = await self._fetch(
+            f"{_HEADS} WHERE state IN ('queued', 'running') AND owner = $1 ORDER BY run", self._epoch
+        )
         return await self._decoded(lambda: [head_of(row) for row in rows], len(rows))
+
+    async def taken_over(self) -> None:
+        await self._taken.wait()
+        self._taken.clear()
+
+    async def stands_for(self) -> Container[int]:
+        return frozenset(row[0] for row in await self._fetch(_SELECT_PREDECESSORS, self._epoch))
 
     async def list_heads(self, query: HeadQuery) -> tuple[list[RunHead], int]:
         where = add_query(NumberedConditions(), query)
@@ -140,7 +160,11 @@ class PostgresJournal:
 
     async def _close(self) -> None:
         await self._writer.stop()
+        await self._leases.stop()
         self._readers.terminate()  # nobody waits for what they read any more
+
+    def _note_taken(self) -> None:
+        self._taken.set()
 
     def _not_open(self) -> JournalError:
         return JournalError(f"{self.name}: not open ({self._state})")

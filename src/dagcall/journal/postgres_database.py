@@ -19,6 +19,7 @@ from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 import asyncpg
 
 from dagcall.errors import JournalAway, JournalCorrupt, JournalError, JournalUrlError
+from dagcall.journal.lookout import TERMS
 
 CONNECT_LIMIT: Final = 5.0
 """Seconds in which a connection must be made."""
@@ -64,7 +65,14 @@ class Database:
     async def connect(self) -> Any:
         """The one connection that writes. Raises what asyncpg raises, and `OSError`."""
         return await asyncpg.connect(
-            self._dsn, **self._options("dagcall journal", synchronous_commit="local"), command_timeout=ANSWER_LIMIT
+            self._dsn,
+            **self._options(
+                "dagcall journal",
+                synchronous_commit="local",
+                # So long a pause is one of the process: its lease is out then, and others wait for its locks.
+                idle_in_transaction_session_timeout=_milliseconds(TERMS.lease),
+            ),
+            command_timeout=ANSWER_LIMIT,
         )
 
     async def listener(self) -> Any:
@@ -74,6 +82,17 @@ class Database:
             **self._options("dagcall journal wire", default_transaction_read_only="on"),
             command_timeout=ANSWER_LIMIT,
         )
+
+    async def lease_keeper(self, limit: float) -> Any:
+        """One that renews a lease, and does so within `limit` seconds, or not at all. Raises as `connect`."""
+        options = self._options(
+            "dagcall journal leases",
+            synchronous_commit="off",  # a beat that a crash takes back is made good by the next
+            statement_timeout=_milliseconds(limit),
+            lock_timeout=_milliseconds(limit),
+            idle_in_transaction_session_timeout=_milliseconds(limit),
+        )
+        return await asyncpg.connect(self._dsn, **options | {"timeout": limit}, command_timeout=limit)
 
     def readers(self) -> Any:
         """A pool of connections that cannot write, not connected yet."""

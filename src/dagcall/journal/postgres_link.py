@@ -1,13 +1,14 @@
-"""A server's connection to its PostgreSQL journal: the lock, the epoch and the fence.
+"""A server's connection to its PostgreSQL journal: the epoch and the fence.
 
 A server's life has a row in `servers`, under its epoch. Each transaction of the server changes that row, provided that
 nobody has fenced it and that it still has the number of the server's connection.
 
-**Fencing.** Opening the journal fences all earlier servers and takes over their unfinished runs. The database makes it
-wait for what they are committing; later, nothing of theirs is written. An advisory lock, which belongs to the
-connection, keeps a second server from opening by mistake: it is refused with `JournalLocked`. (Servers that are to
-share a journal need leases in place of that lock, and to fence one epoch instead of all. Rows and writes have the form
-for it: `runs.owner`, and a fence for each epoch.)
+**Fencing.** Servers share a journal. One that has ended, or does not renew its lease, is fenced by another, which takes
+its runs over (`postgres_leases`): whatever it still sends is refused. Opening takes over what was given up.
+
+**An older version** has a journal for itself, and keeps others out with an advisory lock that belongs to its connection.
+Servers of this version hold the same lock together, so they and one of an older version keep each other out
+(`JournalLocked`).
 
 **A new connection** raises the number in the row. From then on nothing that was sent over an earlier one can be
 committed any more, and the row says which group was committed last: that is how an unheard answer is found out.
@@ -25,19 +26,19 @@ import asyncpg
 
 from dagcall.errors import JournalFenced, JournalLocked
 from dagcall.journal.postgres_database import LOCK_LIMIT, Database, reason
+from dagcall.journal.postgres_leases import fenced_by, lock_taking, take_over
 from dagcall.journal.postgres_schema import lock_key, statement, upgrade
 
 log = logging.getLogger(__name__)
 
 LOCK_PATIENCE: Final = 1.0
-"""Seconds in which the lock of a server that was killed just now becomes free."""
+"""Seconds in which the lock of a server of an older version that was killed just now becomes free."""
 CLOSE_LIMIT: Final = 5.0
 _SERVING: Final = 0x64616763
-"""The class of the advisory lock of the server that has the journal open: the bytes `dagc`."""
+"""The class of the advisory lock of servers that have the journal open: the bytes `dagc`."""
 
 _CONNECT: Final = statement("connect")
-_TERMINATE: Final = statement("terminate")
-_SELECT_SERVER: Final = statement("select_server")
+_LAST_SERVER: Final = statement("select_last_server")
 
 
 class Position(NamedTuple):
@@ -58,15 +59,14 @@ class Link:
         self._database = database
         self._on_lost = on_lost
         self._connection: Any = None
-        self._backend = 0
 
     @property
     def connection(self) -> Any:
         """asyncpg's connection; None while it is lost."""
         return self._connection
 
-    async def open(self) -> None:
-        """Bring the schema up to date, take the lock and the next epoch, fence all others.
+    async def open(self, lease: float) -> None:
+        """Bring the schema up to date, take the next epoch, with a lease of so many seconds, and what was given up.
 
         Raises `JournalLocked`, `JournalError`, and what asyncpg raises.
         """
@@ -74,11 +74,12 @@ class Link:
         try:
             await self._database.check(connection)
             await upgrade(connection, self.name, self._database.schema)
-            await self._lock(connection)
+            await self._share_lock(connection)
             async with connection.transaction():
+                await lock_taking(connection, self._database.schema)
                 self.epoch = await connection.fetchval(statement("insert_server"), socket.gethostname(), os.getpid())
-                await connection.execute(statement("fence_others"), self.epoch)
-                await connection.execute(statement("take_runs"), self.epoch)
+                await connection.execute(statement("insert_lease"), self.epoch, lease)
+                await take_over(connection, self.name, self.epoch, [])
         except BaseException:
             connection.terminate()
             raise
@@ -92,8 +93,8 @@ class Link:
             if row is None:
                 raise JournalFenced(f"{self.name} knows nothing of this server (epoch {self.epoch}) any more")
             if row["fenced_by"] is not None:
-                raise await self._fenced(connection)
-            await self._take_lock_back(connection)
+                raise await fenced_by(connection, self.name, self.epoch)
+            await self._share_lock_again(connection)
         except BaseException:
             connection.terminate()
             raise
@@ -102,7 +103,7 @@ class Link:
 
     async def fenced(self) -> JournalFenced:
         """Why a transaction found that this server may not write."""
-        return await self._fenced(self._connection)
+        return await fenced_by(self._connection, self.name, self.epoch)
 
     def disconnect(self) -> None:
         """Give a connection up that is of no use any more."""
@@ -122,7 +123,6 @@ class Link:
 
     def _use(self, connection: Any, number: int) -> None:
         self._connection, self.number = connection, number
-        self._backend = connection.get_server_pid()
         connection.add_termination_listener(self._ended)
 
     def _ended(self, connection: Any) -> None:
@@ -130,34 +130,22 @@ class Link:
             self._connection = None
             self._on_lost()
 
-    async def _lock(self, connection: Any) -> None:
+    async def _share_lock(self, connection: Any) -> None:
         await connection.execute(f"SET lock_timeout = {int(LOCK_PATIENCE * 1000)}")
         try:
-            await connection.execute("SELECT pg_advisory_lock($1::INTEGER, $2::INTEGER)", *self._key)
+            await connection.execute("SELECT pg_advisory_lock_shared($1::INTEGER, $2::INTEGER)", *self._key)
         except asyncpg.LockNotAvailableError:
-            holder = await self._last_server(connection)
+            row = await connection.fetchrow(_LAST_SERVER)
+            holder = "" if row is None else f" (process {row['pid']} on {row['host']}, epoch {row['epoch']})"
             raise JournalLocked(
-                f"{self.name}: another server ({holder}) has it open: stop it, or give this one another schema"
+                f"{self.name}: a server of an older dagcall{holder} has it open, which shares it with nobody: stop it"
             ) from None
         await connection.execute(f"SET lock_timeout = {int(LOCK_LIMIT * 1000)}")
 
-    async def _take_lock_back(self, connection: Any) -> None:
-        """Our last connection may still have it, when it was lost on this side only."""
-        if not await connection.fetchval("SELECT pg_try_advisory_lock($1::INTEGER, $2::INTEGER)", *self._key):
-            await connection.fetchval(_TERMINATE, *self._key, self._backend)
-            raise asyncpg.LockNotAvailableError("the server's lock is not free yet")
+    async def _share_lock_again(self, connection: Any) -> None:
+        if not await connection.fetchval("SELECT pg_try_advisory_lock_shared($1::INTEGER, $2::INTEGER)", *self._key):
+            raise asyncpg.LockNotAvailableError("a server of an older dagcall has the journal open")
 
     @property
     def _key(self) -> tuple[int, int]:
         return _SERVING, lock_key(self._database.schema)
-
-    async def _fenced(self, connection: Any) -> JournalFenced:
-        other = await self._last_server(connection)
-        return JournalFenced(
-            f"{self.name}: another server ({other}) opened it since (this one has epoch {self.epoch}): nothing more is "
-            "written; stop one of the two"
-        )
-
-    async def _last_server(self, connection: Any) -> str:
-        row = await connection.fetchrow(_SELECT_SERVER, self.epoch)
-        return "unknown" if row is None else f"process {row['pid']} on {row['host']}, epoch {row['epoch']}"

@@ -16,8 +16,8 @@ or comes when the database has been away for that long. What continues a run wai
 disk, a lock that somebody holds, a standby in the place of the primary count as away. Other errors fail their group,
 after its entries were tried one by one: what the database cannot take is refused alone.
 
-States: new -> `open` -> running -> `stop` -> stopped. Fenced, when another server has opened the journal: everything
-fails from then on. All happens in the event loop that called `open`.
+States: new -> `open` -> running -> `stop` -> stopped. Fenced, when another server has taken over: everything fails from
+then on. All happens in the event loop that called `open`.
 """
 
 import asyncio
@@ -80,10 +80,10 @@ class PostgresWriter:
         self._fenced: JournalFenced | None = None
         self._task: asyncio.Task[None]
 
-    async def open(self) -> int:
-        """Returns the epoch. Raises `JournalLocked`, `JournalError`."""
+    async def open(self, lease: float) -> int:
+        """Returns the epoch, which has a lease of so many seconds. Raises `JournalLocked`, `JournalError`."""
         try:
-            await self._link.open()
+            await self._link.open(lease)
         except Exception as error:
             raise self._database.explain(error) from None
         self._task = asyncio.get_running_loop().create_task(self._run(), name="dagcall-journal")
@@ -101,6 +101,15 @@ class PostgresWriter:
     @property
     def waiting(self) -> int:
         return len(self._waiting)
+
+    def note_fenced(self, error: JournalFenced) -> None:
+        """Another server has taken over: nothing is written any more."""
+        if self._fenced is None:
+            log.error("%s", error)
+            self._fenced = error
+            self.trouble = Trouble("another server has taken over", self._now(), is_final=True)
+            self._link.disconnect()
+            self._wake.set()
 
     async def stop(self) -> None:
         """Write what was put before, then let go of the database."""
@@ -145,10 +154,7 @@ class PostgresWriter:
                 await sent.send()
                 return refused + await self._committed(sent)
             except JournalFenced as error:
-                log.error("%s", error)
-                self._fenced = error
-                self.trouble = Trouble("another server has opened the journal since", self._now(), is_final=True)
-                self._link.disconnect()
+                self.note_fenced(error)
                 break
             except Exception as error:
                 self._known.clear()
@@ -206,6 +212,8 @@ class PostgresWriter:
 
     def _note(self, error: Exception | None) -> None:
         """The database serves, or why it does not."""
+        if self._fenced is not None:
+            return
         before = self.trouble
         if error is None:
             if before is not None:

@@ -14,7 +14,7 @@ reads it (`sqlite_reading`), a log that is shorter than it was by the next openi
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -132,6 +132,12 @@ class SqliteJournal:
 
     async def unfinished(self) -> list[RunHead]:
         return await self._read(sqlite_reading.unfinished)
+
+    async def taken_over(self) -> None:
+        await self._loop.create_future()  # one server at a time: its runs are there from the beginning
+
+    async def stands_for(self) -> Container[int]:
+        return range(1, self._writer.epoch + 1)
 
     async def list_heads(self, query: HeadQuery) -> tuple[list[RunHead], int]:
         return await self._read(sqlite_reading.page, query)

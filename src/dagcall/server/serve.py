@@ -5,7 +5,7 @@ SIGTERM or SIGINT it takes no more calls, waits for the active runs as long as t
 still waits with 202, and leaves no process behind. A second signal ends the drain. One that shares its port listens
 only when it is loaded, and no longer when it is told to stop: the others get the connections that come meanwhile.
 
-One whose journal another server has opened is of no use any more (`coordinator.fencing`): it says so, tells those who
+One that another server has taken over from is of no use any more (`coordinator.fencing`): it says so, tells those who
 wait, and ends with exit code 5. Whether another is started in its place is its supervisor's decision.
 """
 
@@ -20,6 +20,7 @@ import sys
 
 import uvicorn
 
+from dagcall.airflow_cfg import AirflowConfig
 from dagcall.compose import Settings, compose
 from dagcall.coordinator.coordinator import Coordinator
 from dagcall.errors import ConfigError, DagcallError, UsageError
@@ -63,9 +64,10 @@ def serve(
     processes.limit_open_files()  # every caller that waits holds one
     # Should the side process be killed, what lived below it comes to this process, and ends with it.
     processes.become_subreaper()
+    folder = dags_folder or AirflowConfig().dags_folder()
     coordinator = compose(
         Settings(
-            folder=dags_folder,
+            folder=folder,
             workers=workers,
             journal=journal,
             durability=durability,
@@ -84,7 +86,7 @@ def serve(
         runner = asyncio.Runner()
     try:
         with runner, contextlib.closing(listener):
-            return runner.run(_Server(coordinator, listener, host, dags_folder, share_port).run())
+            return runner.run(_Server(coordinator, listener, host, folder, share_port).run())
     finally:
         processes.end_descendants()
 
@@ -95,7 +97,7 @@ def _not_loopback(host: str) -> ConfigError:
 
 class _Server:
     def __init__(
-        self, coordinator: Coordinator, listener: socket.socket, host: str, folder: str | None, share_port: bool
+        self, coordinator: Coordinator, listener: socket.socket, host: str, folder: str, share_port: bool
     ) -> None:
         self._coordinator = coordinator
         self._listener = listener
@@ -167,7 +169,7 @@ class _Server:
     async def _work(self) -> None:
         await self._coordinator.start()
         host, port = self._listener.getsockname()[:2]
-        log.info("listening on http://%s:%d; loading %s", host, port, self._folder or "Airflow's DAG bundles")
+        log.info("listening on http://%s:%d; loading %s", host, port, self._folder)
         await self._coordinator.load()
         # What was loaded stays: the collector need not look at it again, nor as often as for small programs.
         gc.collect()

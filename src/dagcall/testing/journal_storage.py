@@ -17,7 +17,7 @@ class JournalStorage:
         raise NotImplementedError
 
     def break_lock(self, storage: Path) -> None:
-        """Let a second journal open the storage although the first still has it: what an accident does."""
+        """Let a journal that is opened next take over, although the one before is open still: what an accident does."""
         raise NotImplementedError
 
     def run(self, storage: Path, test: Callable[[Journal], Awaitable[None]]) -> None:

@@ -62,7 +62,7 @@ def _query_name(value: object) -> str | None:
 
 
 class JournalSuite(JournalStorage):
-    """The conformance suite of `dagcall.journal.base`. `make` and `break_lock` are an engine's part."""
+    """The conformance suite of `dagcall.journal.base`: what holds of every engine. `make` and `break_lock` are an engine's part."""
 
     def test_what_was_appended_reads_back_equal(self, tmp_path: Path) -> None:
         async def test(journal: Journal) -> None:
@@ -438,19 +438,6 @@ class JournalSuite(JournalStorage):
             with pytest.raises(JournalError):
                 await use
 
-    def test_a_second_server_is_refused_and_told_who_has_it(self, tmp_path: Path) -> None:
-        async def test() -> None:
-            second = self.make(tmp_path)
-            async with self.opened(tmp_path) as first:
-                with pytest.raises(JournalLocked, match=str(os.getpid())):
-                    await second.open()
-                await first.append(first_batch(head_for()))
-            assert await second.open() == 2
-            assert await second.head(KEY) == head_for()
-            await second.close()
-
-        asyncio.run(test())
-
     def test_a_server_that_lost_its_lock_is_fenced(self, tmp_path: Path) -> None:
         async def test() -> None:
             async with self.opened(tmp_path) as first:
@@ -468,5 +455,22 @@ class JournalSuite(JournalStorage):
                     await second.append(next_batch(head_for()))
                     assert len(await second.records(KEY)) == 2
                     assert [head.key for head in await second.unfinished()] == [KEY]
+
+        asyncio.run(test())
+
+
+class ExclusiveJournalSuite(JournalSuite):
+    """For an engine whose journals have one server at a time."""
+
+    def test_a_second_server_is_refused_and_told_who_has_it(self, tmp_path: Path) -> None:
+        async def test() -> None:
+            second = self.make(tmp_path)
+            async with self.opened(tmp_path) as first:
+                with pytest.raises(JournalLocked, match=str(os.getpid())):
+                    await second.open()
+                await first.append(first_batch(head_for()))
+            assert await second.open() == 2
+            assert await second.head(KEY) == head_for()
+            await second.close()
 
         asyncio.run(test())

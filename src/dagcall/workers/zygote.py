@@ -38,7 +38,6 @@ from dagcall.workers.frames import (
     Ready,
     Reply,
     RunTrigger,
-    ServeBundles,
     Start,
 )
 from dagcall.workers.runtime import TaskRuntime, load_runtime
@@ -105,8 +104,6 @@ class Zygote:
                         continue
                 message = channel.receive()
                 match message:
-                    case ServeBundles():
-                        self._runtime.serve(message.bundles)
                     case ListFiles():
                         channel.send(Files(message.ident, self._runtime.list_files()))
                     case ForkLoader():

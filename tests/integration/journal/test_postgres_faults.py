@@ -11,7 +11,7 @@ from uuid import uuid4
 import psycopg2
 import pytest
 
-from dagcall.errors import JournalAway, JournalError, JournalLocked, RunExists
+from dagcall.errors import JournalAway, JournalError, RunExists
 from dagcall.journal.base import HeadQuery
 from dagcall.journal.postgres import PostgresJournal
 from dagcall.journal.postgres_writer import Patience
@@ -189,19 +189,6 @@ def test_connections_that_an_administrator_ends_are_made_again(postgres: Postgre
             assert len(read) in (head.last_record, batch.head.last_record)
             head = batch.head
         assert await journal.head(KEY) == head
-
-    run(journal, test)
-
-
-def test_the_lock_is_kept_over_a_lost_connection(postgres: PostgresServer, schema: str) -> None:
-    journal = PostgresJournal(postgres.url(schema=schema))
-
-    async def test() -> None:
-        end_connections(postgres)
-        await journal.append(first_batch(head_for()))
-        with pytest.raises(JournalLocked):
-            await PostgresJournal(postgres.url(schema=schema)).open()
-        await journal.append(next_batch(head_for()))
 
     run(journal, test)
 

@@ -11,7 +11,7 @@ import pytest
 
 from dagcall.errors import JournalError, JournalLocked
 from dagcall.journal.postgres import PostgresJournal
-from dagcall.journal.postgres_schema import STEPS, Step, downgrade, upgrade
+from dagcall.journal.postgres_schema import STEPS, Step, downgrade, lock_key, upgrade
 from dagcall.journal.store import Put
 from dagcall.model.states import RunState
 from dagcall.testing.journal_suite import KEY, first_batch, head_for, next_batch
@@ -134,17 +134,38 @@ def test_a_newer_step_is_undone_by_who_knows_it(postgres: PostgresServer, schema
     asyncio.run(test())
 
 
-def test_of_two_servers_that_start_at_once_one_migrates_and_one_has_the_journal(
+def test_of_servers_that_start_at_once_one_migrates_and_all_have_the_journal(
     postgres: PostgresServer, schema: str
 ) -> None:
     async def test() -> None:
         journals = [PostgresJournal(postgres.url(schema=schema)) for _ in range(3)]
-        results = await asyncio.gather(*(journal.open() for journal in journals), return_exceptions=True)
-        assert sorted(map(str, map(type, results))) == sorted(map(str, (int, JournalLocked, JournalLocked)))
+        assert sorted(await asyncio.gather(*(journal.open() for journal in journals))) == [1, 2, 3]
+        await asyncio.gather(*(use(journal, str(number)) for number, journal in enumerate(journals)))
         await asyncio.gather(*(journal.close() for journal in journals))
         async with connected(postgres, schema) as connection:
             numbers = [row[0] for row in await connection.fetch("SELECT number FROM schema_steps ORDER BY number")]
             assert numbers == [step.number for step in STEPS]
+
+    asyncio.run(test())
+
+
+def test_a_server_of_an_older_version_and_new_ones_keep_each_other_out(postgres: PostgresServer, schema: str) -> None:
+    """It takes this lock for itself, knows no leases, and fences all others when it has the lock."""
+    lock = f"({0x64616763}, {lock_key(schema)})"
+
+    async def test() -> None:
+        async with connected(postgres, schema) as connection:
+            async with opened(postgres, schema) as journal:
+                await use(journal, "new")
+                assert not await connection.fetchval(f"SELECT pg_try_advisory_lock{lock}")
+            assert await connection.fetchval(f"SELECT pg_try_advisory_lock{lock}")
+            await connection.execute("INSERT INTO servers (epoch, host, pid) VALUES (2, 'elsewhere', 7)")
+            await connection.execute("UPDATE servers SET fenced_by = 2 WHERE epoch = 1")
+            with pytest.raises(JournalLocked, match=r"process 7 on elsewhere, epoch 2\) has it open"):
+                await PostgresJournal(postgres.url(schema=schema)).open()
+            await connection.execute(f"SELECT pg_advisory_unlock{lock}")
+            async with opened(postgres, schema):
+                assert await connection.fetchval("SELECT fenced_by FROM servers WHERE epoch = 2") == 3
 
     asyncio.run(test())
 

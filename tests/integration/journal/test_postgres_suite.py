@@ -1,23 +1,25 @@
 """The journal in PostgreSQL, and its store, keep the promises of every journal."""
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg2
 import pytest
 
 from dagcall.journal.base import Journal
+from dagcall.journal.lookout import Lookout, Terms
 from dagcall.journal.postgres import PostgresJournal
-from dagcall.journal.postgres_schema import lock_key
 from dagcall.testing.asset_suite import AssetSuite
 from dagcall.testing.journal_storage import JournalStorage
 from dagcall.testing.journal_suite import JournalSuite
 from dagcall.testing.postgres_server import PostgresServer
+from dagcall.testing.shared_suite import SharedJournalSuite
 from dagcall.testing.store_suite import StoreSuite
 
 SCHEMA = "suite"
 TABLES = (
-    "servers", "plans", "runs", "records", "items", "asset_events", "asset_event_aliases", "asset_queue",
+    "leases", "servers", "plans", "runs", "records", "items", "asset_events", "asset_event_aliases", "asset_queue",
     "asset_consumption",
 )  # fmt: skip
 
@@ -45,17 +47,28 @@ class Postgres(JournalStorage):
         return PostgresJournal(self._url)
 
     def break_lock(self, storage: Path) -> None:
-        """What another server does that opens the journal once the first one's connection was lost."""
+        """As if all servers had given up, which they do not know."""
         with self._database.cursor() as cursor:
-            cursor.execute(f"UPDATE {SCHEMA}.servers SET fenced_by = epoch")
-            cursor.execute(
-                "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks "
-                "WHERE locktype = 'advisory' AND objid = (%s)::INTEGER::OID",
-                (lock_key(SCHEMA),),
-            )
+            cursor.execute(f"DELETE FROM {SCHEMA}.leases")
 
 
 class TestPostgresJournal(Postgres, JournalSuite): ...
+
+
+class TestSharedPostgresJournal(Postgres, SharedJournalSuite):
+    def make(self, storage: Path) -> Journal:
+        return PostgresJournal(self._url, terms=Terms(lease=0.4, beat=0.05))
+
+    def silence(self, journal: Journal) -> Callable[[], None]:
+        assert isinstance(journal, PostgresJournal)
+        beat, speaks = journal._leases._beat, threading.Event()
+
+        async def silent(lookout: Lookout) -> None:
+            if speaks.is_set():
+                await beat(lookout)
+
+        journal._leases._beat = silent  # type: ignore[method-assign]
+        return speaks.set
 
 
 class TestPostgresStore(Postgres, StoreSuite): ...

@@ -6,7 +6,7 @@ from dagcall.journal.base import Journal
 from dagcall.journal.sqlite import SqliteJournal
 from dagcall.testing.asset_suite import AssetSuite
 from dagcall.testing.journal_storage import JournalStorage
-from dagcall.testing.journal_suite import JournalSuite
+from dagcall.testing.journal_suite import ExclusiveJournalSuite
 from dagcall.testing.store_suite import StoreSuite
 
 
@@ -18,7 +18,7 @@ class Sqlite(JournalStorage):
         (storage / "journal.db.lock").unlink()
 
 
-class TestSqliteJournal(Sqlite, JournalSuite): ...
+class TestSqliteJournal(Sqlite, ExclusiveJournalSuite): ...
 
 
 class TestSqliteStore(Sqlite, StoreSuite): ...

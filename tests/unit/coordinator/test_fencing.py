@@ -34,7 +34,7 @@ async def test_who_waits_is_told_by_run_id_and_without_addresses() -> None:
     for told in (farewell(journal, KEY), not_kept(journal, KEY, JournalFenced("/var/j.db: another server"))):
         assert type(told) is Unavailable
         assert (told.dag_id, told.run_id) == KEY
-        assert "another server has opened the journal" in str(told)
+        assert "another server has taken over" in str(told)
         assert "/var" not in str(told)
 
 

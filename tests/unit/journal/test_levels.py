@@ -15,7 +15,7 @@ from dagcall.model.ids import RunKey
 from dagcall.model.records import Batch
 from dagcall.model.states import RunState
 from dagcall.testing.journal_storage import JournalStorage
-from dagcall.testing.journal_suite import KEY, JournalSuite, first_batch, head_for, next_batch
+from dagcall.testing.journal_suite import KEY, ExclusiveJournalSuite, first_batch, head_for, next_batch
 
 pytestmark = pytest.mark.anyio
 
@@ -47,10 +47,10 @@ class _At(LeveledJournal):
         return super().append(batch, durability or self._level)
 
 
-class TestRunsInTheJournal(Leveled, JournalSuite): ...
+class TestRunsInTheJournal(Leveled, ExclusiveJournalSuite): ...
 
 
-class TestRunsInMemory(Leveled, JournalSuite):
+class TestRunsInMemory(Leveled, ExclusiveJournalSuite):
     """All but what is promised over the journal's end."""
 
     level = "none"

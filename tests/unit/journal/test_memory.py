@@ -8,7 +8,7 @@ from dagcall.journal.base import Journal
 from dagcall.journal.memory import MemoryJournal, MemoryStorage
 from dagcall.testing.asset_suite import AssetSuite
 from dagcall.testing.journal_storage import JournalStorage
-from dagcall.testing.journal_suite import JournalSuite
+from dagcall.testing.journal_suite import ExclusiveJournalSuite
 from dagcall.testing.store_suite import StoreSuite
 
 
@@ -24,7 +24,7 @@ class Memory(JournalStorage):
         self._storage.holder = None
 
 
-class TestMemoryJournal(Memory, JournalSuite): ...
+class TestMemoryJournal(Memory, ExclusiveJournalSuite): ...
 
 
 class TestMemoryStore(Memory, StoreSuite): ...

@@ -6,7 +6,7 @@ what the next one finds.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Container, Coroutine, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Protocol, TypeVar
@@ -97,6 +97,12 @@ class SimulatedJournal:
 
     async def unfinished(self) -> list[RunHead]:
         return await self.read(self._inner.unfinished)
+
+    async def taken_over(self) -> None:
+        await self._inner.taken_over()
+
+    async def stands_for(self) -> Container[int]:
+        return await self.read(self._inner.stands_for)
 
     async def list_heads(self, query: HeadQuery) -> tuple[list[RunHead], int]:
         return await self.read(lambda: self._inner.list_heads(query))

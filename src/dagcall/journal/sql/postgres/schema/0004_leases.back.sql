@@ -1,0 +1,2 @@
+DROP INDEX servers_unfenced;
+DROP TABLE leases;

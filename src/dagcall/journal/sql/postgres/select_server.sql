@@ -1,1 +1,0 @@
-SELECT epoch, host, pid FROM servers WHERE epoch <> $1 ORDER BY epoch DESC LIMIT 1

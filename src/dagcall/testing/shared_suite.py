@@ -1,0 +1,158 @@
+"""What a journal must do that servers share: each owns its runs, and goes on with those of the dead.
+
+Used like `journal_suite`. `silence` is one more part of the engine's: as if the server of an open journal were stopped in
+the middle (SIGSTOP); the function that it returns lets it go on. Journals must have leases short enough for a test.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dagcall.errors import JournalFenced, RunExists
+from dagcall.journal.base import HeadQuery, Journal
+from dagcall.model.ids import RunKey
+from dagcall.model.states import RunState
+from dagcall.testing.journal_storage import JournalStorage
+from dagcall.testing.journal_suite import KEY, first_batch, head_for, next_batch
+
+OTHER = RunKey("shop", "manual__2")
+LIMIT = 60.0
+
+
+async def owner(journal: Journal, key: RunKey) -> int | None:
+    assert journal.wire is not None
+    return await journal.wire.owner(key)
+
+
+class SharedJournalSuite(JournalStorage):
+    """See the module's text."""
+
+    def silence(self, journal: Journal) -> Callable[[], None]:
+        raise NotImplementedError
+
+    def test_each_server_owns_what_it_began(self, tmp_path: Path) -> None:
+        async def test() -> None:
+            async with self.opened(tmp_path) as first, self.opened(tmp_path) as second:
+                await first.append(first_batch(head_for()))
+                await second.append(first_batch(head_for(OTHER)))
+                assert [head.key for head in await first.unfinished()] == [KEY]
+                assert [head.key for head in await second.unfinished()] == [OTHER]
+                for journal in (first, second):
+                    heads, _ = await journal.list_heads(HeadQuery())
+                    assert [head.key for head in heads] == [KEY, OTHER]
+                    assert [await owner(journal, key) for key in (KEY, OTHER, KEY._replace(run_id="3"))] == [1, 2, None]
+                assert 2 not in await first.stands_for()
+                assert 1 not in await second.stands_for()
+
+        asyncio.run(test())
+
+    def test_an_id_and_a_date_are_taken_on_every_server(self, tmp_path: Path) -> None:
+        async def test() -> None:
+            async with self.opened(tmp_path) as first, self.opened(tmp_path) as second:
+                await first.append(first_batch(head_for(logical_date=5.0)))
+                for head in (head_for(), head_for(OTHER, logical_date=5.0)):
+                    with pytest.raises(RunExists):
+                        await second.append(first_batch(head))
+                results = await asyncio.gather(
+                    *(journal.append(first_batch(head_for(OTHER))) for journal in (first, second)),
+                    return_exceptions=True,
+                )
+                assert sorted(type(one).__name__ for one in results) == ["NoneType", "RunExists"]
+
+        asyncio.run(test())
+
+    def test_a_server_that_closes_gives_its_runs_to_another(self, tmp_path: Path) -> None:
+        async def test() -> None:
+            async with self.opened(tmp_path) as heir:
+                async with self.opened(tmp_path) as other:
+                    await other.append(first_batch(head_for()))
+                    await other.append(first_batch(head_for(OTHER)))
+                    await other.append(next_batch(head_for(OTHER), state=RunState.SUCCESS))
+                    assert await heir.unfinished() == []
+                async with asyncio.timeout(LIMIT):
+                    await heir.taken_over()
+                assert [head.key for head in await heir.unfinished()] == [KEY]
+                assert [await owner(heir, key) for key in (KEY, OTHER)] == [1, 2], "what has ended stays its server's"
+                assert 2 in await heir.stands_for()
+                await heir.append(next_batch(head_for()))
+                assert len(await heir.records(KEY)) == 2
+
+        asyncio.run(test())
+
+    def test_a_server_that_stands_still_is_fenced_and_loses_its_runs(self, tmp_path: Path) -> None:
+        async def test() -> None:
+            async with self.opened(tmp_path) as heir, self.opened(tmp_path) as other:
+                await other.append(first_batch(head_for()))
+                go_on = self.silence(other)
+                async with asyncio.timeout(LIMIT):
+                    await heir.taken_over()
+                (head,) = await heir.unfinished()
+                await heir.append(next_batch(head))
+                go_on()
+                for batch in (next_batch(head_for()), first_batch(head_for(OTHER))):
+                    with pytest.raises(JournalFenced):
+                        await other.append(batch)
+                assert other.trouble is not None
+                assert other.trouble.is_final
+                assert [record.id for record in await heir.records(KEY)] == [1, 2]
+                assert await heir.head(OTHER) is None
+
+        asyncio.run(test())
+
+    def test_a_fenced_server_is_told_though_it_writes_nothing(self, tmp_path: Path) -> None:
+        async def test() -> None:
+            async with self.opened(tmp_path) as heir, self.opened(tmp_path) as other:
+                await other.append(first_batch(head_for()))
+                go_on = self.silence(other)
+                async with asyncio.timeout(LIMIT):
+                    await heir.taken_over()
+                    go_on()
+                    while other.trouble is None:  # noqa: ASYNC110 # a property
+                        await asyncio.sleep(0.01)
+                assert other.trouble.is_final
+                assert heir.trouble is None
+
+        asyncio.run(test())
+
+    def test_of_several_heirs_one_inherits_and_then_its_own_heir(self, tmp_path: Path) -> None:
+        async def test() -> None:
+            async with self.opened(tmp_path) as last:
+                async with self.opened(tmp_path) as first, self.opened(tmp_path) as second:
+                    heads = [head_for(RunKey("shop", str(number))) for number in range(20)]
+                    for head in heads:
+                        await first.append(first_batch(head))
+                    self.silence(first)
+                    async with asyncio.timeout(LIMIT):
+                        done, _ = await asyncio.wait(
+                            [asyncio.ensure_future(heir.taken_over()) for heir in (last, second)],
+                            return_when=asyncio.FIRST_COMPLETED,
+                        )
+                    assert len(done) == 1
+                    owned = [await heir.unfinished() for heir in (last, second)]
+                    assert sorted(map(len, owned)) == [0, 20]
+                    for heir in (last, second):
+                        for head in await heir.unfinished():
+                            await heir.append(next_batch(head))
+                async with asyncio.timeout(LIMIT):
+                    while len(await last.unfinished()) < 20:
+                        await last.taken_over()
+                assert 2 in await last.stands_for()
+                for head in heads:
+                    await last.append(next_batch(replace(head, last_record=2)))
+
+        asyncio.run(test())
+
+    def test_an_opening_server_takes_what_was_given_up_and_nothing_else(self, tmp_path: Path) -> None:
+        async def test() -> None:
+            async with self.opened(tmp_path) as alive:
+                await alive.append(first_batch(head_for(OTHER)))
+                self.silence(alive)  # only just: it may be back
+                async with self.opened(tmp_path) as first:
+                    await first.append(first_batch(head_for()))
+                async with self.opened(tmp_path) as second:
+                    assert [head.key for head in await second.unfinished()] == [KEY]
+
+        asyncio.run(test())
