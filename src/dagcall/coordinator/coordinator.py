@@ -103,7 +103,7 @@ class Coordinator:
             Users(self.run, self._code_for, self._codes.use, self._codes.unuse, self._recorded),
         )
         self._recent = Recent(settings.kept_runs)
-        self.elsewhere = Elsewhere(journal, self._drivers, self._recent, self.inputs, self._clock.now)
+        self.elsewhere = Elsewhere(journal, self._drivers, self._recent, self.inputs, self._run_waiter, self._clock.now)
         self._sharing = Sharing(journal, self.run, self._clock.now)
         self.metrics = Metrics(self, journal, self._sharing.counts)
         self._known_plans: set[tuple[str, str]] = set()

@@ -1,9 +1,9 @@
 """Waits for runs and their tasks: `DagStateTrigger` and `WorkflowTrigger` of Airflow's standard provider.
 
 `TriggerDagRunOperator(wait_for_completion=True)` and `ExternalTaskSensor` wait with these. Under Airflow a triggerer
-asks the database every few seconds; here the runs are this server's own, so the waiter is told: it looks once when the
-wait begins, having subscribed before, and then whenever something about a run that it waits for has become durable.
-There is no polling, no worker and no triggerer. A sensor in reschedule mode that names what it waits for is told too:
+asks the database every few seconds; here the waiter is told: it looks once when the wait begins, having subscribed
+before, and then whenever something about a run that it waits for has become durable, on this server or, where servers
+share a journal, on another (`post.dag_watches`). There is no polling, no worker and no triggerer. A sensor in reschedule mode that names what it waits for is told too:
 it looks again as soon as that is so, and otherwise at its date.
 
 Authoritative for what is waited for and for the event: airflow/providers/standard/triggers/external_task.py. Triggers
@@ -13,6 +13,7 @@ that it does not know, or that would wait for ever there (no run ids), are not t
 import asyncio
 import logging
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -43,6 +44,10 @@ class Condition(Protocol):
         """Whether news of this run of the DAG can make a difference."""
         ...
 
+    def concerns_elsewhere(self, run_id: str) -> bool:
+        """The same of a run that another server drives; empty: of any. What was known of its state is not so any more."""
+        ...
+
     async def event(self, questions: RunQuestions) -> object:
         """The trigger's event, as serde encodes it; None while there is none. Raises Refused, JournalError."""
         ...
@@ -64,6 +69,13 @@ class RunStates:
             return False
         self._seen[run.key.run_id] = state
         return True
+
+    def concerns_elsewhere(self, run_id: str) -> bool:
+        if not run_id:
+            self._seen.clear()
+            return True
+        self._seen.pop(run_id, None)
+        return run_id in self._run_ids
 
     async def event(self, questions: RunQuestions) -> object:
         for run_id in self._run_ids:
@@ -102,6 +114,9 @@ class Workflow:
             not self._run_ids or run.key.run_id in self._run_ids
         )
 
+    def concerns_elsewhere(self, run_id: str) -> bool:
+        return not self._run_ids or not run_id or run_id in self._run_ids
+
     async def event(self, questions: RunQuestions) -> object:
         if self._failed and await self._count(questions, self._failed) > 0:
             return {"status": "failed"}
@@ -125,11 +140,38 @@ class Workflow:
         return await questions.dr_count(self.dag_id, self._dates, self._run_ids, states)
 
 
+class _Elsewhere:
+    """Another server waits for runs of a DAG."""
+
+    def __init__(self, dag_id: str, told: Callable[[Run], None]) -> None:
+        self.dag_id = dag_id
+        self._told = told
+
+    def concerns(self, run: Run) -> bool:
+        self._told(run)
+        return False
+
+    def concerns_elsewhere(self, run_id: str) -> bool:
+        return False
+
+    async def event(self, questions: RunQuestions) -> object:
+        return None
+
+
+class WaitsElsewhere(Protocol):
+    """Told of which DAGs something waits here for runs."""
+
+    def begin(self, dag_id: str) -> None: ...
+
+    def end(self, dag_id: str) -> None: ...
+
+
 class _Watch:
     """One wait in progress."""
 
-    def __init__(self, awaited: Awaited, condition: Condition) -> None:
+    def __init__(self, awaited: Awaited | None, condition: Condition) -> None:
         self.awaited = awaited
+        """None: of another server."""
         self.condition = condition
         self.looking: asyncio.Task[None] | None = None
         self.is_stale = False
@@ -142,6 +184,8 @@ class RunWaiter:
         self._questions = questions
         self._watches: dict[Awaited, _Watch] = {}
         self._by_dag: defaultdict[str, set[_Watch]] = defaultdict(set)
+        self._elsewhere: dict[str, _Watch] = {}
+        self.elsewhere: WaitsElsewhere | None = None
 
     def takes(self, awaited: Awaited) -> bool:
         return _condition(awaited) is not None
@@ -150,7 +194,11 @@ class RunWaiter:
         condition = _condition(awaited)
         assert condition is not None
         watch = self._watches[awaited] = _Watch(awaited, condition)
-        self._by_dag[condition.dag_id].add(watch)
+        watches = self._by_dag[condition.dag_id]
+        is_first = not any(one.awaited for one in watches)
+        watches.add(watch)
+        if is_first and self.elsewhere is not None:
+            self.elsewhere.begin(condition.dag_id)
         self._look(watch)
 
     def stop(self, awaited: Awaited, *, killed: bool) -> None:
@@ -168,36 +216,58 @@ class RunWaiter:
             if watch.condition.concerns(run):
                 self._look(watch)
 
+    def heard(self, dag_id: str, run_id: str) -> None:
+        """More about a run that another server drives has become durable; empty: about any of the DAG."""
+        for watch in tuple(self._by_dag.get(dag_id, ())):
+            if watch.condition.concerns_elsewhere(run_id):
+                self._look(watch)
+
+    def watched_elsewhere(self, dag_id: str, told: Callable[[Run], None] | None) -> None:
+        """Have `told` hear of every run of the DAG of which more becomes durable here; None: nobody any more."""
+        watch = self._elsewhere.pop(dag_id, None)
+        if watch is not None:
+            self._drop(watch)
+        if told is not None:
+            watch = self._elsewhere[dag_id] = _Watch(None, _Elsewhere(dag_id, told))
+            self._by_dag[dag_id].add(watch)
+
     def _look(self, watch: _Watch) -> None:
         watch.is_stale = True
         if watch.looking is None:
             watch.looking = asyncio.get_running_loop().create_task(self._look_until_settled(watch))
 
     async def _look_until_settled(self, watch: _Watch) -> None:
-        event: object = None
+        awaited, event = watch.awaited, None
+        assert awaited is not None
         try:
             while watch.is_stale and event is None:
                 watch.is_stale = False
                 event = await watch.condition.event(self._questions)
         except (Refused, DagcallError) as error:
-            self._forget(watch.awaited)
-            watch.awaited.fail(str(error))
+            self._forget(awaited)
+            awaited.fail(str(error))
         finally:
             watch.looking = None
-        if event is not None and self._forget(watch.awaited) is not None:
-            if watch.awaited.command.kind is EndKind.RESCHEDULED:
-                watch.awaited.resume(ResumeHow.DUE)
+        if event is not None and self._forget(awaited) is not None:
+            if awaited.command.kind is EndKind.RESCHEDULED:
+                awaited.resume(ResumeHow.DUE)
             else:
-                watch.awaited.resume(ResumeHow.EVENT, _pack(event))
+                awaited.resume(ResumeHow.EVENT, _pack(event))
 
     def _forget(self, awaited: Awaited) -> _Watch | None:
         watch = self._watches.pop(awaited, None)
         if watch is not None:
-            watches = self._by_dag[watch.condition.dag_id]
-            watches.discard(watch)
-            if not watches:
-                del self._by_dag[watch.condition.dag_id]
+            self._drop(watch)
         return watch
+
+    def _drop(self, watch: _Watch) -> None:
+        dag_id = watch.condition.dag_id
+        watches = self._by_dag[dag_id]
+        watches.discard(watch)
+        if self.elsewhere is not None and not any(one.awaited for one in watches):
+            self.elsewhere.end(dag_id)
+        if not watches:
+            del self._by_dag[dag_id]
 
 
 def _condition(awaited: Awaited) -> Condition | None:

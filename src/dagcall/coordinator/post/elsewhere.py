@@ -11,6 +11,7 @@ from typing import Any
 from dagcall.coordinator.api import AlreadyAnswered
 from dagcall.coordinator.driver import Driver
 from dagcall.coordinator.inputs import Inputs
+from dagcall.coordinator.post.dag_watches import DagWatches
 from dagcall.coordinator.post.followers import FollowedRun, Followers
 from dagcall.coordinator.post.letters import Amend, Cancel, GiveInput, Letters, NotDriven, Wish
 from dagcall.coordinator.post.notes import Moved
@@ -18,6 +19,7 @@ from dagcall.coordinator.post.office import Post, Posted
 from dagcall.coordinator.post.watches import Watches
 from dagcall.coordinator.recent import Recent
 from dagcall.coordinator.run import Run
+from dagcall.coordinator.run_waiter import RunWaiter
 from dagcall.journal.base import Journal
 from dagcall.journal.wire import EVERYBODY
 from dagcall.model.events import CancelRequested, XComChanged
@@ -34,6 +36,7 @@ class Elsewhere:
         drivers: Mapping[RunKey, Driver],
         recent: Recent,
         inputs: Inputs,
+        waiter: RunWaiter,
         now: Callable[[], float],
     ) -> None:
         self.post = Post(journal.wire)
@@ -42,6 +45,8 @@ class Elsewhere:
         self._inputs = inputs
         self._watches = Watches(self.post, self._driven)
         self._followers = Followers(journal, self.post, recent)
+        self._dags = DagWatches(self.post, waiter)
+        waiter.elsewhere = self._dags
         self._letters = Letters(self.post, journal, self._fulfil, now)
 
     async def start(self, epoch: int) -> None:
@@ -59,6 +64,7 @@ class Elsewhere:
         """After the drivers are let go."""
         await self.post.stop()
         self._watches.stop()
+        self._dags.stop()
 
     async def find(self, key: RunKey) -> Run:
         """A run that is not driven here, as the journal has it now. Raises RunNotFound, JournalError."""
