@@ -261,8 +261,40 @@ class MetricsView(Protocol):
         ...
 
 
+class Attending(Protocol):
+    """Who knows which runs somebody waits for here."""
+
+    def is_attended(self, run: RunView) -> bool:
+        """Somebody waits for it here, or it is to go on whoever leaves."""
+        ...
+
+    def keep(self, run: RunView) -> None:
+        """The run is to go on whoever leaves."""
+        ...
+
+
+class ElsewhereView(Protocol):
+    """Those who wait for runs at other servers that share the journal."""
+
+    def attend(self, attending: Attending) -> None:
+        """Have `attending` be asked when the last one leaves elsewhere."""
+        ...
+
+    async def let_go(self, key: RunKey, reason: str) -> None:
+        """The last who waited for a run here has gone: cancel it, unless somebody waits for it elsewhere. Raises
+        RunNotFound, Unavailable."""
+        ...
+
+    async def keep(self, key: RunKey) -> None:
+        """A run that may be driven elsewhere is to go on whoever leaves. Raises RunNotFound, Unavailable."""
+        ...
+
+
 class CoordinatorView(Protocol):
     """The coordinator as its front ends see it."""
+
+    @property
+    def elsewhere(self) -> ElsewhereView: ...
 
     @property
     def catalog(self) -> CatalogView: ...

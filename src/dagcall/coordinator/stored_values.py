@@ -151,7 +151,13 @@ def _open(reference: Reference) -> LocalFile:
         # Without blocking, should it have become a pipe.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
-        raise ValueGone(f"{reference.uri} cannot be read any more: {error.strerror}.") from None
+        hint = (
+            " It is a file of the server that ran the task: servers that share a journal need a [dagcall] result_storage "
+            "that all of them reach."
+            if isinstance(error, FileNotFoundError)
+            else ""
+        )
+        raise ValueGone(f"{reference.uri} cannot be read here: {error.strerror}.{hint}") from None
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode) or (found.st_size, found.st_mtime_ns) != (reference.size, reference.modified):
         os.close(descriptor)

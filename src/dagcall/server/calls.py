@@ -75,7 +75,7 @@ async def call(context: Context, request: Request, caller: Caller) -> Response:
             traceparent=headers.get("traceparent"),
         )
     )
-    context.attendance.called(view, on_disconnect)
+    await context.attendance.called(view, on_disconnect)
     if media_type != JSON:
         if shared is None:
             position = replace(position, last_id=0)  # the run that the reader has seen is not kept any more

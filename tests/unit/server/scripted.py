@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from dagcall.coordinator.api import CallRequest, ImportErrorInfo, Shared, Timing
+from dagcall.coordinator.api import Attending, CallRequest, ImportErrorInfo, Shared, Timing
 from dagcall.coordinator.assets import Assets
 from dagcall.coordinator.cipher import Cipher
 from dagcall.coordinator.inputs import Inputs
@@ -257,6 +257,7 @@ class ScriptedCoordinator:
         self.requests: list[CallRequest] = []
         self.runs: dict[RunKey, ScriptedRun] = {}
         self.cancels: list[tuple[RunKey, str, str]] = []
+        self.attending: list[Attending] = []
         self._log_folder = log_folder
         self._numbers = itertools.count(1)
         self._seconds = itertools.count()
@@ -307,6 +308,19 @@ class ScriptedCoordinator:
 
     async def list_runs(self, query: HeadQuery) -> tuple[list[RunHead], int]:
         return await self.journal.list_heads(query)
+
+    @property
+    def elsewhere(self) -> "ScriptedCoordinator":
+        """There is no other server."""
+        return self
+
+    def attend(self, attending: Attending) -> None:
+        self.attending.append(attending)
+
+    async def let_go(self, key: RunKey, reason: str) -> None:
+        await self.cancel(key, "caller", reason)
+
+    async def keep(self, key: RunKey) -> None: ...
 
     async def cancel(self, key: RunKey, by: str, reason: str) -> ScriptedRun:
         self.cancels.append((key, by, reason))

@@ -77,3 +77,19 @@ async def test_a_call_that_continues_keeps_a_run_that_it_shares(
         await following.until(b'"accepted"')
         await gone(following)
     assert not coordinator.cancels
+
+
+async def test_a_server_elsewhere_is_told_who_waits_here(
+    app: ASGIApp, http: httpx.AsyncClient, coordinator: ScriptedCoordinator
+) -> None:
+    """What the server that drives a run is asked when the last one leaves elsewhere."""
+    run = await begun(http, coordinator)
+    (attending,) = coordinator.attending
+    assert not attending.is_attended(run)
+    async with Wire(app, "GET", "/call/simple/r/events", accept="text/event-stream") as following:
+        await following.until(b"accepted")
+        assert attending.is_attended(run)
+        attending.keep(run)
+        await gone(following)
+    assert attending.is_attended(run)
+    assert not coordinator.cancels, "a call elsewhere wants it to go on"

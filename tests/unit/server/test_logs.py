@@ -51,7 +51,11 @@ async def test_logs(http: httpx.AsyncClient, coordinator: ScriptedCoordinator) -
     assert (await http.get(f"{RUNS}/r/taskInstances/make/logs/x")).status_code == 422
     assert (await http.get(f"{path}?token=forged")).status_code == 400
     gone = (await http.get(f"{RUNS}/r/taskInstances/after/logs/1")).json()
-    assert len(gone["content"]) == 2
+    assert len(gone["content"]) == 3
+    assert "not in this server's log folder: it was written on host" in gone["content"][-1]["event"]
+    file.unlink()
+    gone = (await http.get(path)).json()
+    assert "base_log_folder" in gone["content"][-1]["event"]
 
 
 async def test_what_triggers_logged_is_in_the_log_of_their_task(

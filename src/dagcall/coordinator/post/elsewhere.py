@@ -8,18 +8,19 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dagcall.coordinator.api import AlreadyAnswered
+from dagcall.coordinator.api import AlreadyAnswered, Attending
 from dagcall.coordinator.driver import Driver
 from dagcall.coordinator.inputs import Inputs
 from dagcall.coordinator.post.dag_watches import DagWatches
 from dagcall.coordinator.post.followers import FollowedRun, Followers
-from dagcall.coordinator.post.letters import Amend, Cancel, GiveInput, Letters, NotDriven, Wish
+from dagcall.coordinator.post.letters import Amend, Cancel, GiveInput, Keep, Letters, NotDriven, Wish
 from dagcall.coordinator.post.notes import Moved
 from dagcall.coordinator.post.office import Post, Posted
 from dagcall.coordinator.post.watches import Watches
 from dagcall.coordinator.recent import Recent
 from dagcall.coordinator.run import Run
 from dagcall.coordinator.run_waiter import RunWaiter
+from dagcall.crashpoints import reached
 from dagcall.journal.base import Journal
 from dagcall.journal.wire import EVERYBODY
 from dagcall.model.events import CancelRequested, XComChanged
@@ -41,6 +42,7 @@ class Elsewhere:
     ) -> None:
         self.post = Post(journal.wire)
         self._journal = journal
+        self._attending: Attending | None = None
         self._drivers = drivers
         self._inputs = inputs
         self._watches = Watches(self.post, self._driven)
@@ -89,6 +91,25 @@ class Elsewhere:
         if self.post.is_shared:
             await self._letters.ask(key, Cancel(by, reason))
 
+    def attend(self, attending: Attending) -> None:
+        """Have `attending` be asked when the last one who waits for a run leaves elsewhere."""
+        self._attending = attending
+
+    async def let_go(self, key: RunKey, reason: str) -> None:
+        """The last who waited for a run here has gone: cancel it, unless somebody waits elsewhere. Raises as `cancel`."""
+        driver = self._drivers.get(key)
+        if driver is None:
+            if self.post.is_shared:
+                await self._letters.ask(key, Cancel("caller", reason, only_unattended=True))
+        elif not self._watches.watchers(key):
+            reached("cancel.asked")
+            driver.feed(CancelRequested("caller", reason))
+
+    async def keep(self, key: RunKey) -> None:
+        """A run is to go on whoever leaves. Raises as `cancel`."""
+        if self.post.is_shared and key not in self._drivers:
+            await self._letters.ask(key, Keep())
+
     async def amend(self, key: RunKey, event: XComChanged) -> bool:
         """False: it is for this server to do. Raises as `cancel`."""
         return self.post.is_shared and await self._letters.ask(key, Amend(event))
@@ -112,19 +133,28 @@ class Elsewhere:
         driver = self._drivers.get(key)
         return None if driver is None else driver.run
 
-    async def _fulfil(self, key: RunKey, wish: Wish) -> None:
+    async def _fulfil(self, key: RunKey, wish: Wish, asker: int) -> None:
         driver = self._drivers.get(key)
         if driver is None:
             raise NotDriven
         match wish:
             case Cancel():
-                driver.feed(CancelRequested(wish.by, wish.reason))
+                if not (wish.only_unattended and self._is_attended(driver.run, asker)):
+                    driver.feed(CancelRequested(wish.by, wish.reason))
+            case Keep():
+                if self._attending is not None:
+                    self._attending.keep(driver.run)
             case Amend():
                 appended = driver.amend(wish.event)
                 if appended is not None:
                     await asyncio.shield(appended)
             case GiveInput():
                 await self._give_input(wish)
+
+    def _is_attended(self, run: Run, asker: int) -> bool:
+        """By anybody but those of the server that asks."""
+        is_attended = self._attending is not None and self._attending.is_attended(run)
+        return is_attended or any(watcher != asker for watcher in self._watches.watchers(run.key))
 
     async def _give_input(self, wish: GiveInput) -> None:
         try:

@@ -52,6 +52,12 @@ LONGEST_PAUSE: Final = 2.0
 """Seconds, all of them."""
 
 
+IN_MEMORY: Final = (
+    "No server has such a run in the journal that they share, or it is no longer kept. A run with durability=none is "
+    "known to no other server than the one that took it."
+)
+
+
 class FollowedRun(Run):
     """A run without a driver here. Whoever waits for more of it has it watched."""
 
@@ -138,7 +144,7 @@ class Followers:
             if isinstance(found, FollowedRun) and not found.is_over:
                 return await self._current(found, wire)
         if found is None:
-            raise RunNotFound(dag_id=key.dag_id, run_id=key.run_id)
+            raise RunNotFound(IN_MEMORY if wire else "", dag_id=key.dag_id, run_id=key.run_id)
         return found
 
     async def _current(self, run: FollowedRun, wire: Wire) -> Run:

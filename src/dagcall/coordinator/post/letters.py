@@ -57,7 +57,11 @@ class GiveInput(msgspec.Struct, frozen=True, tag="give_input"):
     by: User
 
 
-Wish = Cancel | Amend | GiveInput
+class Keep(msgspec.Struct, frozen=True, tag="keep"):
+    """The run is to go on whoever leaves (`on_disconnect`)."""
+
+
+Wish = Cancel | Amend | GiveInput | Keep
 
 
 class NotDriven(Exception):
@@ -94,13 +98,13 @@ _read_answer = msgspec.msgpack.Decoder(_Answer).decode
 
 
 class Letters:
-    """`fulfil` does what is asked of a run that is driven here, and raises NotDriven of another."""
+    """`fulfil` does what a server asks of a run that is driven here, and raises NotDriven of another."""
 
     def __init__(
         self,
         post: Post,
         journal: Journal,
-        fulfil: Callable[[RunKey, Wish], Awaitable[None]],
+        fulfil: Callable[[RunKey, Wish, int], Awaitable[None]],
         now: Callable[[], float],
     ) -> None:
         self._post = post
@@ -195,7 +199,7 @@ class Letters:
             letter = _read_letter(item.value)
             answer = _Answer()
             try:
-                await self._fulfil(letter.run, letter.wish)
+                await self._fulfil(letter.run, letter.wish, letter.sender)
             except (DagcallError, LookupError, AlreadyAnswered, NotDriven) as error:
                 answer = _answer_of(error)
             await self._store.write(Put(ANSWER, number, _encode(answer), self._now()))

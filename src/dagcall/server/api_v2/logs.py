@@ -3,6 +3,7 @@
 import asyncio
 import glob
 import os
+import socket
 from typing import Any
 
 import msgspec
@@ -64,8 +65,22 @@ async def _read(
         sources, beside = await asyncio.to_thread(_of_triggers, path)
         if beside:
             messages = _by_time([*messages, *beside])
+        is_due = instance.hostname and (not is_open or instance.hostname != socket.gethostname())
+        if is_due and not content and not messages and not await asyncio.to_thread(os.path.exists, path):
+            messages = [_not_here(instance, try_number)]
         messages = [{**_GROUP, "sources": [path, *sources]}, _END_GROUP, *messages]
     return messages, start + len(content)
+
+
+def _not_here(instance: TaskInstance, try_number: int) -> dict[str, Any]:
+    """Of a try that ran, whose log this machine does not have: its server has another log folder, or it was removed."""
+    where = f"on host {instance.hostname}" if try_number == instance.try_number else "by the server that ran the try"
+    message = (
+        f"The log of this try is not in this server's log folder: it was written {where}. It was removed, or that server "
+        "has a log folder of its own: servers that share a journal show each other's logs when they share [logging] "
+        "base_log_folder."
+    )
+    return {"timestamp": None, "level": "error", "event": message}
 
 
 def _of_triggers(path: str) -> tuple[list[str], list[dict[str, Any]]]:

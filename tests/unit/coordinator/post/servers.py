@@ -171,7 +171,7 @@ class Server:
     async def start(self) -> None:
         await self.post.start(self.epoch)
 
-    async def _fulfil(self, key: RunKey, wish: Wish) -> None:
+    async def _fulfil(self, key: RunKey, wish: Wish, asker: int) -> None:
         if key not in self.driven:
             raise NotDriven
         if self.refusal is not None:
