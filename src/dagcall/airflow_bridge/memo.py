@@ -7,8 +7,8 @@ walking the records for secrets 0.1 ms, and searching their values for JSON web 
 signatures and copies of params 0.2 ms.
 
 Each stand-in gives the same answers. They are installed only into the Task SDK versions they were read against
-(`SUPPORTED`), and only where the name to replace is what it was; otherwise stock code runs, slower. `logline` and
-`unmapping` are two more, with modules of their own.
+(`SUPPORTED`), and only where the name to replace is what it was (`private_names`); otherwise stock code runs, slower.
+`logline` and `unmapping` are two more, with modules of their own.
 
 `[dagcall] memoise = False` leaves Airflow untouched.
 """
@@ -21,6 +21,7 @@ import types
 from collections.abc import Callable, Collection
 from typing import Any
 
+from dagcall.airflow_bridge.private_names import usable
 from dagcall.airflow_bridge.settings import conf
 from dagcall.options import Options
 
@@ -43,7 +44,7 @@ def install() -> list[str]:
         return []
     installed = []
     for name, installer in _INSTALLERS.items():
-        if installer():
+        if usable(name) and installer():
             installed.append(name)
     _configuration()
     return [*installed, "conf"]

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from dagcall.airflow_bridge import task_instance
+from dagcall.airflow_bridge import private_names, task_instance
 from dagcall.airflow_bridge.ending import ended, state_after
 from dagcall.deadline import set_deadline
 from dagcall.emit import set_hook
@@ -42,9 +42,10 @@ _PRELOADED = (
     "dagcall.airflow_bridge.restore",
     "dagcall.airflow_bridge.supervisor_socket",
     "dagcall.airflow_bridge.suspension",
-    "dagcall.airflow_bridge.unmapping",
 )
 """Not imported by this module's own code: by name, so that no linter takes them for unused."""
+_SHORTCUTS = {"log lines": "dagcall.airflow_bridge.logline", "mapped operators": "dagcall.airflow_bridge.unmapping"}
+"""As `_PRELOADED`, where this Airflow has what they need (`private_names`)."""
 
 
 class AirflowRuntime:
@@ -59,8 +60,12 @@ class AirflowRuntime:
         """Import Airflow and what every task needs, so that forked processes find it in memory."""
         os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
         os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "client"
+        lost = private_names.unusable()
         for name in _PRELOADED:
             importlib.import_module(name)
+        for shortcut, name in _SHORTCUTS.items():
+            if shortcut not in lost:
+                importlib.import_module(name)
         from airflow.sdk.execution_time import task_runner
 
         from dagcall.airflow_bridge import memo, run_waits, tasklog, virtualenv
@@ -71,7 +76,8 @@ class AirflowRuntime:
 
         self._folder = folder
         config = for_coordinator()
-        config["memoised"] = memo.install()
+        memo.install()
+        config["lost_shortcuts"] = sorted(lost)
         virtualenv.install()
         task_runner.SUPERVISOR_COMMS = ParseTimeComms()  # type: ignore[assignment]
         xcoms.mark_expanding()
@@ -144,12 +150,13 @@ class AirflowRuntime:
         from dagcall.airflow_bridge import memo, run_waits
         from dagcall.airflow_bridge.loader import BUNDLE_NAME
         from dagcall.airflow_bridge.restore import Pristine
-        from dagcall.airflow_bridge.unmapping import Unmapper
 
         self._dags = dags
         run_waits.prepare(dags)
         self._pristine = Pristine(dags)
-        if memo.is_wanted():
+        if memo.is_wanted() and private_names.usable("mapped operators"):
+            from dagcall.airflow_bridge.unmapping import Unmapper
+
             Unmapper(self._pristine.changing_attributes).install()
         self._bundle = LocalDagBundle(path=self._folder, name=BUNDLE_NAME)
         for dag in dags.values():

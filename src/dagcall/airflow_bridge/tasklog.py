@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 
 from dagcall.airflow_bridge import memo
-from dagcall.airflow_bridge.logline import fuse, quicken
+from dagcall.airflow_bridge.private_names import usable
 
 _DEVNULL = os.devnull
 
@@ -155,10 +155,13 @@ def configure() -> TaskLog:
     configure_logging.__wrapped__(json_output=True, output=output, sending_to_supervisor=False)
     *processors, render = structlog.get_config()["processors"]
     chain = [*processors, _tolerant(render)]
-    structlog.configure(processors=fuse(chain) if memo.is_wanted() else chain)
-    if memo.is_wanted():
+    if memo.is_wanted() and usable("log lines"):
+        from dagcall.airflow_bridge.logline import fuse, quicken
+
+        chain = fuse(chain)
         for handler in logging.getLogger().handlers:
             handler.setFormatter(quicken(handler.formatter))
+    structlog.configure(processors=chain)
     return output
 
 

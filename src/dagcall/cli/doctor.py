@@ -8,8 +8,9 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterator
 
-from dagcall.cli import doctor_folder
+from dagcall.cli import doctor_folder, doctor_installation
 from dagcall.cli.arguments import Commands, add_output, add_server
+from dagcall.cli.doctor_installation import Finding
 from dagcall.cli.exits import Exit
 from dagcall.cli.terminal import Terminal
 from dagcall.cli.version import installed
@@ -19,9 +20,6 @@ from dagcall.version import __version__
 _GIB = 2**30
 _WORKER = 64 * 2**20
 """Bytes that a warm worker is counted with, as the server's default number of workers does."""
-
-Finding = tuple[str, str, str]
-"""What was looked at, `ok`, `warn` or `fail`, and what was found."""
 
 
 def register(commands: Commands) -> None:
@@ -45,7 +43,7 @@ def register(commands: Commands) -> None:
 def run(args: Namespace, terminal: Terminal) -> int:
     if args.dags_folder is not None:
         return doctor_folder.run(args, terminal)
-    findings = [*_software(), *_machine(), *_server(args, terminal)]
+    findings = [*_software(), *doctor_installation.findings(), *_machine(), *_server(args, terminal)]
     rows = [{"check": check, "status": status, "found": found} for check, status, found in findings]
     terminal.rows(rows, ("check", "status", "found"), args.output)
     return Exit.RUN_FAILED if any(row["status"] == "fail" for row in rows) else Exit.OK

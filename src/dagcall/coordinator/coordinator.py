@@ -159,6 +159,8 @@ class Coordinator:
         self._admission = Admission(self.options, self._clock.now)
         for name in self.settings.get("unknown_options", ()):
             log.warning("[dagcall] has no option %r: it is ignored", name)
+        if lost := self.settings.get("lost_shortcuts"):
+            log.warning("this Airflow has changed: without dagcall's shortcuts, and slower: %s", ", ".join(lost))
         self._survival = Survival(
             self._settings.durability or self.options.durability, self._settings.on_restart or self.options.on_restart
         )

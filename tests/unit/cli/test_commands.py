@@ -169,6 +169,31 @@ def test_doctor_reports_without_a_server(dagcall):
     assert "refused" in rows["server"]["found"]
 
 
+@pytest.mark.parametrize(
+    ("environment", "access", "journal"),
+    [
+        ({}, ("ok", "auth = none"), "made by the first start"),
+        ({"AIRFLOW__DAGCALL__HOST": "0.0.0.0"}, ("fail", "no loopback address"), "made by the first start"),
+        (
+            {"AIRFLOW__DAGCALL__JOURNAL": "postgresql://me:geheim@db/runs"},
+            ("ok", "auth = none"),
+            "postgresql://db/runs",
+        ),
+    ],
+)
+def test_doctor_tells_who_is_let_in_and_where_runs_are_kept(
+    dagcall, monkeypatch, tmp_path, environment, access, journal
+):
+    for name, value in {"AIRFLOW_HOME": str(tmp_path), **environment}.items():
+        monkeypatch.setenv(name, value)
+    dagcall("doctor", "-o", "json")
+    rows = {row["check"]: row for row in json.loads(dagcall.out)}
+    assert rows["access"]["status"] == access[0]
+    assert access[1] in rows["access"]["found"]
+    assert journal in rows["journal"]["found"]
+    assert "geheim" not in dagcall.out
+
+
 def test_doctor_reports_an_impossible_home(dagcall, monkeypatch, tmp_path):
     home = tmp_path / "home"
     home.mkdir()
