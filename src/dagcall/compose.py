@@ -30,7 +30,8 @@ FROM_SYSTEMD = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", 
 class Settings:
     """What `dagcall serve` and `Engine` take. None: the default."""
 
-    folder: str
+    folder: str | None
+    """None: Airflow's DAG bundles."""
     workers: int | None = None
     journal: str | None = None
     durability: Durability | None = None
@@ -42,8 +43,8 @@ class Settings:
 
 def compose(settings: Settings, environment: Mapping[str, str] | None = None) -> Coordinator:
     """Raises ConfigError, JournalUrlError."""
-    folder = os.path.realpath(settings.folder)
-    if not os.path.isdir(folder):
+    folder = None if settings.folder is None else os.path.realpath(settings.folder)
+    if folder is not None and not os.path.isdir(folder):
         raise ConfigError(f"the DAGs folder {settings.folder!r} is not a directory")
     memory = budget(settings.memory)
     limit = settings.workers if settings.workers is not None else default_workers(memory)

@@ -29,7 +29,8 @@ DagcallError
     │   ├── NotAnObject       not-an-object 422
     │   ├── InvalidParams     invalid-params 422
     │   ├── IdempotencyMismatch   idempotency-mismatch 422
-    │   └── RunExists         run-exists 409
+    │   ├── RunExists         run-exists 409
+    │   └── DagPaused         dag-paused 409: in Airflow
     ├── NotFound              not-found 404
     │   ├── DagNotFound       dag-not-found 404
     │   ├── RunNotFound       run-not-found 404
@@ -342,6 +343,10 @@ class IdempotencyMismatch(BadRequest, status=422):
 
 class RunExists(BadRequest, status=409):
     """DAG {dag_id!r} already has a run {run_id!r}; attach to it, or choose another id."""
+
+
+class DagPaused(BadRequest, status=409):
+    """DAG {dag_id!r} is paused in Airflow; unpause it there (`airflow dags unpause`) to call it."""
 
 
 class NotFound(Problem, status=404):

@@ -157,6 +157,11 @@ class Options(_Section):
         no_authentication,
         "this version serves loopback addresses without credentials, and refuses to start with anything else here",
     )
+    expose: str = option(
+        "marked",
+        one_of("marked", "tagged", "all"),
+        "which DAGs of Airflow's bundles can be called; a folder's all can. `marked`: those with a result task, and those with the tag `dagcall` (or `dagcall:...`). `tagged`: only the latter. `all`: [dagcall beside Airflow](docs/airflow.md)",
+    )
     isolation: str = option(
         "warm",
         one_of("warm", "task"),

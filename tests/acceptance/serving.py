@@ -47,7 +47,7 @@ class Server:
     def __init__(
         self,
         home: Path,
-        dags: Path = DAGS,
+        dags: Path | None = DAGS,
         *,
         workers: int | None = None,
         journal: str | None = None,
@@ -58,7 +58,7 @@ class Server:
         launcher: Sequence[str] = (),
         flags: bool = True,
     ) -> None:
-        """`launcher`: a program that becomes the server, which is the rest of its arguments. `flags`: False leaves all that
+        """`dags`: None: Airflow's bundles. `launcher`: a program that becomes the server, which is the rest of its arguments. `flags`: False leaves all that
         the server is told to `airflow.cfg`."""
         self.home = home
         self.port = port or free_port()
@@ -68,7 +68,11 @@ class Server:
         if workers is not None:
             told["workers"] = workers
         if flags:
-            command += [str(dags), *arguments, *(word for name in told for word in (f"--{name}", str(told[name])))]
+            command += [
+                *([str(dags)] if dags else []),
+                *arguments,
+                *(word for name in told for word in (f"--{name}", str(told[name]))),
+            ]
         else:
             options = "".join(f"{name} = {value}\n" for name, value in told.items())
             (home / "airflow.cfg").write_text(f"[core]\ndags_folder = {dags}\n[dagcall]\n{options}")

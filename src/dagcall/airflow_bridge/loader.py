@@ -18,10 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from dagcall.airflow_bridge.sources import Sources
+from dagcall.model.bundle import DAGS_FOLDER
 from dagcall.workers.frames import Dependency
-
-BUNDLE_NAME = "dags-folder"
-"""Airflow's name for the bundle of `[core] dags_folder`."""
 
 _IMPORT_SYSTEM = "<frozen importlib._bootstrap_external>"
 _WRITING = os.O_WRONLY | os.O_RDWR
@@ -77,8 +75,10 @@ class ReadTracker:
             self.note(absolute)
 
 
-def parse_file(folder: str, path: str, seen: dict[str, str], *, keep: bool = False) -> ParsedFile:
-    """Parse `path`, below `folder`. What the file does wrong is in `errors`; nothing is raised for it.
+def parse_file(
+    folder: str, path: str, seen: dict[str, str], *, keep: bool = False, bundle: str = DAGS_FOLDER
+) -> ParsedFile:
+    """Parse `path`, below `folder`, which is that of `bundle`. What the file does wrong is in `errors`; nothing is raised for it.
 
     `seen`: where it is noted what the file asks for while it is parsed, and what that looked like.
     With `keep`, the sources stay as they were read, for what this process and its children import later.
@@ -99,7 +99,7 @@ def parse_file(folder: str, path: str, seen: dict[str, str], *, keep: bool = Fal
             bag = BundleDagBag(
                 dag_folder=path,
                 bundle_path=Path(folder),
-                bundle_name=BUNDLE_NAME,
+                bundle_name=bundle,
                 safe_mode=False,
                 load_op_links=False,
             )
@@ -119,7 +119,7 @@ def parse_file(folder: str, path: str, seen: dict[str, str], *, keep: bool = Fal
         sources.freeze(tracker.marks)
     marks = tracker.marks | seen
     dependencies = [Dependency(name, marks[name]) for name in sorted(marks)]
-    return ParsedFile(dags, errors, dependencies, version_of(dependencies, folder), time.monotonic() - begun)
+    return ParsedFile(dags, errors, dependencies, version_of(dependencies, folder, bundle), time.monotonic() - begun)
 
 
 def mark(path: str) -> str:
@@ -135,9 +135,9 @@ def mark(path: str) -> str:
         return ""
 
 
-def version_of(dependencies: list[Dependency], folder: str) -> str:
-    """One name for the content of all dependencies."""
-    digest = hashlib.sha256()
+def version_of(dependencies: list[Dependency], folder: str, bundle: str = DAGS_FOLDER) -> str:
+    """One name for the content of all dependencies. A copy in another bundle is another version."""
+    digest = hashlib.sha256(b"" if bundle == DAGS_FOLDER else f"{bundle}\n".encode())
     for dependency in dependencies:
         name = os.path.relpath(dependency.path, folder) if os.path.isabs(dependency.path) else dependency.path
         digest.update(f"{name}\0{dependency.mark}\n".encode())

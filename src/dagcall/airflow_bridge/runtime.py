@@ -9,8 +9,9 @@ import contextvars
 import importlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -20,6 +21,8 @@ from dagcall.airflow_bridge import private_names, task_instance
 from dagcall.airflow_bridge.ending import ended, state_after
 from dagcall.deadline import set_deadline
 from dagcall.emit import set_hook
+from dagcall.model import bundle
+from dagcall.model.bundle import Bundle, Bundles
 from dagcall.workers.channel import Channel
 from dagcall.workers.frames import Loaded, Notify, ProtocolError, Start
 
@@ -52,7 +55,8 @@ class AirflowRuntime:
     """Implements `dagcall.workers.runtime.TaskRuntime` for Airflow."""
 
     def __init__(self) -> None:
-        self._folder = ""
+        self._bundles = Bundles()
+        self._bundle: Any = None
         self._dags: dict[str, Any] = {}
         self._channel: Channel | None = None
 
@@ -74,7 +78,7 @@ class AirflowRuntime:
         from dagcall.airflow_bridge.forgetting import forget_secrets
         from dagcall.airflow_bridge.settings import for_coordinator
 
-        self._folder = folder
+        self._bundles = bundle.folder(folder) if folder else Bundles()
         config = for_coordinator()
         memo.install()
         config["lost_shortcuts"] = sorted(lost)
@@ -98,12 +102,17 @@ class AirflowRuntime:
 
         warmup.run(self)
 
+    def serve(self, bundles: Iterable[Bundle]) -> None:
+        self._bundles = Bundles(bundles)
+
     def list_files(self) -> list[str]:
         from airflow.dag_processing.importers import get_importer_registry
         from airflow.sdk.configuration import conf
 
         safe_mode = conf.getboolean("core", "dag_discovery_safe_mode", fallback=True)
-        return sorted(get_importer_registry().list_dag_files(self._folder, safe_mode=safe_mode))
+        registry = get_importer_registry()
+        folders = [one.path for one in self._bundles if os.path.isdir(one.path)]
+        return sorted({path for folder in folders for path in registry.list_dag_files(folder, safe_mode=safe_mode)})
 
     def load(self, ident: int, path: str, *, keep: bool, channel: Channel, alone: bool = False) -> Loaded:
         from airflow.sdk.execution_time import task_runner
@@ -116,20 +125,22 @@ class AirflowRuntime:
 
         comms = ParseTimeComms(channel)
         task_runner.SUPERVISOR_COMMS = comms  # type: ignore[assignment]
-        with ImportCost(self._folder) as cost, ForkWatch() as watch:
-            parsed = parse_file(self._folder, path, comms.seen, keep=keep)
+        here = self._bundle_of(path)
+        with ImportCost(here.path) as cost, ForkWatch() as watch:
+            parsed = parse_file(here.path, path, comms.seen, keep=keep, bundle=here.name)
         unforkable = watch.causes(by_trial=not alone)
-        relative = os.path.relpath(path, self._folder)
+        relative = os.path.relpath(path, here.path)
         plans: list[bytes] = []
         errors = list(parsed.errors)
         for dag in parsed.dags.values():
             try:
                 plan = compile_dag(dag, version=parsed.version, relative_fileloc=relative, unforkable=unforkable)
+                plan = replace(plan, bundle_name=here.name, bundle_version=here.version)
                 plans.append(msgspec.msgpack.encode(plan, enc_hook=_encode_unknown))
             except Exception as error:
                 errors.append((relative, f"DAG {dag.dag_id!r} could not be compiled: {type(error).__name__}: {error}"))
         if keep:
-            self._settle(parsed.dags)
+            self._settle(parsed.dags, here)
         return Loaded(
             ident,
             path,
@@ -142,13 +153,16 @@ class AirflowRuntime:
             cost.dearest(),
         )
 
-    def keep(self, dags: dict[str, Any]) -> None:
-        """Make these the DAGs whose tasks this process, and those forked from it, can run."""
+    def _bundle_of(self, path: str) -> Bundle:
+        """A bundle that is not served any more has files that are still being looked at, for a moment."""
+        return self._bundles.of(path) or Bundle(bundle.DAGS_FOLDER, os.path.dirname(path))
+
+    def keep(self, dags: dict[str, Any], here: Bundle | None = None) -> None:
+        """Make these the DAGs whose tasks this process, and those forked from it, can run. `here`: where they are."""
         from airflow.dag_processing.bundles.local import LocalDagBundle
         from airflow.sdk.execution_time import task_runner
 
         from dagcall.airflow_bridge import memo, run_waits
-        from dagcall.airflow_bridge.loader import BUNDLE_NAME
         from dagcall.airflow_bridge.restore import Pristine
 
         self._dags = dags
@@ -158,11 +172,12 @@ class AirflowRuntime:
             from dagcall.airflow_bridge.unmapping import Unmapper
 
             Unmapper(self._pristine.changing_attributes).install()
-        self._bundle = LocalDagBundle(path=self._folder, name=BUNDLE_NAME)
+        here = here or next(iter(self._bundles), Bundle(bundle.DAGS_FOLDER, os.getcwd()))
+        self._bundle = LocalDagBundle(path=here.path, name=here.name, version=here.version)
         for dag in dags.values():
             task_runner._register_deserialization_allowed_classes(dag, task_runner.log)
 
-    def _settle(self, dags: dict[str, Any]) -> None:
+    def _settle(self, dags: dict[str, Any], here: Bundle) -> None:
         """Do here, once, what each worker forked from this process would do: 2 ms and some 300 page faults each."""
         import faulthandler
         import signal
@@ -178,7 +193,7 @@ class AirflowRuntime:
         supervisor_socket.install(self._log_file.write)
         self._stdout, self._stderr = tasklog.streams()
         self._warm_up()  # again: this time its log records are written, if into nothing
-        self.keep(dags)
+        self.keep(dags, here)
         keeps_open = any(tags.KEEP_OPEN in dag.tags for dag in dags.values())
         self._baseline = Baseline((sys.stdin, self._stdout, self._stderr), keeps_open=keeps_open)
 
@@ -215,12 +230,11 @@ class AirflowRuntime:
 
     def notify(self, notify: Notify) -> str | None:
         from dagcall.airflow_bridge import notices
-        from dagcall.airflow_bridge.loader import BUNDLE_NAME
 
         start, dag = notify.start, self._dags[notify.start.dag_id]
         make, channel = partial(self._task_instance, start), self._channel
         assert channel is not None
-        path = notices.log_path(dag.fileloc, self._folder, BUNDLE_NAME)
+        path = notices.log_path(dag.fileloc, str(self._bundle.path), self._bundle.name)
         return self._run_alone(path, lambda: notices.tell(notify, dag, make, self._task_runner, channel))
 
     def _run_alone(self, log_path: str, work: Callable[[], None]) -> str | None:

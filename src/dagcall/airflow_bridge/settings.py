@@ -1,6 +1,7 @@
 """Airflow's configuration, and the part of it that the coordinator needs as plain data."""
 
 import functools
+import os
 from dataclasses import fields
 from typing import Any
 
@@ -20,6 +21,8 @@ __all__ = [
 IMPORT_GRACE = 5.0
 """The most seconds that a file has to end after `[core] dagbag_import_timeout`."""
 
+LOCAL_BUNDLE = "airflow.dag_processing.bundles.local.LocalDagBundle"
+
 _KNOWN = {*options.NAMES, *(f"{name}_{form}" for name in options.SENSITIVE for form in ("cmd", "secret"))}
 
 
@@ -35,6 +38,7 @@ def for_coordinator() -> dict[str, Any]:
         "allowed_run_id_pattern": conf.get("scheduler", "allowed_run_id_pattern"),
         "options": {one.name: conf.get("dagcall", one.name, fallback=None) for one in fields(options.Options)},
         "unknown_options": sorted(set(conf.getsection("dagcall") or ()) - _KNOWN),
+        "bundles": _local_bundles(),
         "load_limit": _load_limit(),
         "result_storage": storage.root(),
         "default_pool_slots": conf.getint("core", "default_pool_task_slot_count"),
@@ -47,6 +51,27 @@ def for_coordinator() -> dict[str, Any]:
         "fernet_key": _fernet_key(),
         "sensitive_names": _sensitive_names(),
     }
+
+
+def _local_bundles() -> list[tuple[str, str]] | None:
+    """Name and folder of each of Airflow's DAG bundles. None: some are not folders of this machine, or the configuration
+    is none; then Airflow's own bundle manager is asked (`airflow_bridge.bundles`)."""
+    from airflow.configuration import conf as core_conf
+
+    try:
+        configured = core_conf.getjson("dag_processor", "dag_bundle_config_list")
+        assert isinstance(configured, list)
+        return [_local_bundle(core_conf, **one) for one in configured]
+    except Exception:
+        return None
+
+
+def _local_bundle(
+    core_conf: Any, *, name: str, classpath: str, kwargs: dict[str, Any], **unknown: object
+) -> tuple[str, str]:
+    assert classpath == LOCAL_BUNDLE, classpath
+    assert not unknown, unknown
+    return name, os.path.expanduser(kwargs.get("path") or core_conf.get("core", "dags_folder"))
 
 
 def _fernet_key() -> str:

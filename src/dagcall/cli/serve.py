@@ -25,7 +25,7 @@ def register(commands: Commands) -> None:
             "dagcall serve dags --journal sqlite:////var/lib/dagcall/journal.db",
         ),
     )
-    parser.add_argument("dags_folder", metavar="DAGS_FOLDER", nargs="?", help="default: Airflow's own dags_folder")
+    parser.add_argument("dags_folder", metavar="DAGS_FOLDER", nargs="?", help="default: Airflow's DAG bundles")
     parser.add_argument("--host", help="address to listen on (default: [dagcall] host, then 127.0.0.1)")
     parser.add_argument("--port", type=port, help="port to listen on (default: [dagcall] port, then 8274)")
     parser.add_argument(

@@ -14,6 +14,7 @@ from dagcall.core.machine import RunMachine
 from dagcall.journal.assets import AssetEventQuery
 from dagcall.journal.base import HeadQuery
 from dagcall.model.assets import AssetChanges, AssetEvent, Queued
+from dagcall.model.bundle import DAGS_FOLDER
 from dagcall.model.commands import Outcome
 from dagcall.model.ids import RunKey, TaskKey
 from dagcall.model.inputs import InputRequest, User
@@ -67,12 +68,14 @@ Shared = Literal["key", "coalesced", "cache"] | None
 
 @dataclass(frozen=True)
 class ImportErrorInfo:
-    """A file that does not import. `path` is relative to the folder; `time` when it was found, epoch seconds."""
+    """A file that does not import. `path` is relative to the folder of its bundle; `time` when it was found, epoch
+    seconds."""
 
     id: int
     path: str
     text: str
     time: float
+    bundle: str = DAGS_FOLDER
 
 
 @dataclass(frozen=True)
@@ -148,6 +151,10 @@ class CatalogView(Protocol):
 
     def find(self, dag_id: str) -> DagPlan:
         """Raises Loading, DagNotFound, DagBroken (its file does not import and no good version is known)."""
+        ...
+
+    def is_paused(self, dag_id: str) -> bool:
+        """In Airflow; never one of a folder that the server was given."""
         ...
 
     def import_errors(self) -> list[ImportErrorInfo]: ...

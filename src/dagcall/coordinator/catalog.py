@@ -3,8 +3,8 @@
 Authoritative for the current version of every file: the newest one that imported. A changed file (itself, or
 anything it read while it was parsed) is parsed again in a process of its own; when that works (and, where the old version
 has processes, the new one has them too) it becomes the current version for new calls, while runs that have begun keep the one they began with; when it does not, the old version goes
-on serving and the error is shown. Two files with one DAG id: the one that has it keeps it (at the start, the first by
-path), the other shows an error, as in Airflow's DagBag, and takes over when the first is gone.
+on serving and the error is shown. Two files with one DAG id: the one that has it keeps it (at the start, that of the
+bundle configured first, then the first by path), the other shows an error, as in Airflow's DagBag, and takes over when the first is gone.
 
 A file is looked at by one task at a time, independently of all others: one that hangs delays nobody. DAGs that are
 suddenly gone are looked for again after `SETTLE`, since whoever writes a file empties or unlinks it first.
@@ -18,8 +18,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from dagcall.coordinator.api import ImportErrorInfo
+from dagcall.coordinator.exposure import Exposure
 from dagcall.coordinator.params import ParamsValidator
 from dagcall.errors import DagBroken, DagcallError, DagNotFound, Loading, Unavailable
+from dagcall.model.bundle import DAGS_FOLDER, Bundles
 from dagcall.model.plan import DagPlan
 from dagcall.workers.base import Code, Workers
 
@@ -62,20 +64,24 @@ class Catalog:
 
     def __init__(
         self,
-        folder: str,
+        bundles: Bundles,
         workers: Workers,
         now: Callable[[], float],
         release: Callable[[Code], None],
         changed: Callable[[], None] = lambda: None,
+        exposure: Exposure | None = None,
     ) -> None:
         """`release` is told of code that does not serve any more, `changed` that other DAGs do."""
-        self._folder = folder
+        self._bundles = bundles
+        self._exposure = exposure or Exposure()
         self._workers = workers
         self._now = now
         self._release = release
         self._changed = changed
         self._files: dict[str, DagFile] = {}
         self._served: dict[str, Served] = {}
+        self._hidden: dict[str, Served] = {}
+        """Those that are not exposed."""
         self._loads = asyncio.Semaphore(_PARALLEL_LOADS)
         self._error_ids = 0
         self._loaded = False
@@ -84,6 +90,17 @@ class Catalog:
     @property
     def is_loaded(self) -> bool:
         return self._loaded
+
+    @property
+    def bundles(self) -> Bundles:
+        return self._bundles
+
+    def serve(self, bundles: Bundles) -> None:
+        """Serve these folders from the next look on."""
+        self._bundles = bundles
+
+    def is_paused(self, dag_id: str) -> bool:
+        return self._exposure.is_paused(dag_id)
 
     def plans(self) -> list[DagPlan]:
         return [self._served[dag_id].plan for dag_id in sorted(self._served)]
@@ -95,9 +112,9 @@ class Catalog:
         files = [self._files[path] for path in sorted(self._files)]
         return [error for file in files for error in (*file.errors, *file.clashes)]
 
-    def served(self, dag_id: str) -> Served:
-        """Raises Loading, DagNotFound, DagBroken."""
-        found = self._served.get(dag_id)
+    def served(self, dag_id: str, *, hidden: bool = False) -> Served:
+        """`hidden`: it need not be exposed. Raises Loading, DagNotFound, DagBroken."""
+        found = self._served.get(dag_id) or (self._hidden.get(dag_id) if hidden else None)
         if found is not None:
             return found
         if not self._loaded:
@@ -105,6 +122,8 @@ class Catalog:
         for file in self._files.values():
             if file.code is None and file.errors and _may_define(file, dag_id):
                 raise _broken(dag_id, file)
+        if dag_id in self._hidden:
+            raise DagNotFound(f"DAG {dag_id!r} is not exposed here: {self._exposure.why_not}.", dag_id=dag_id)
         raise DagNotFound(dag_id=dag_id)
 
     def depends_on(self, name: str) -> bool:
@@ -163,7 +182,7 @@ class Catalog:
                     raise _broken(served.plan.dag_id, file)
             elif file.code is not code:  # the catalog has gone on meanwhile
                 self._workers.close(code)
-            served = self.served(served.plan.dag_id)
+            served = self.served(served.plan.dag_id, hidden=True)
             if served.code.is_open:
                 return served
 
@@ -188,7 +207,7 @@ class Catalog:
                     self._workers.close(code)
         except DagcallError as error:
             log.warning("%s could not be parsed: %s", file.path, error)
-            file.errors = self._errors([(self._relative(file.path), str(error))], file.errors)
+            file.errors = self._errors(file.path, [(self._relative(file.path), str(error))], file.errors)
         finally:
             file.loading = None
         if file.is_stale:
@@ -225,7 +244,7 @@ class Catalog:
     def _take(self, file: DagFile, code: Code) -> None:
         """`code` is what the file holds now: make it serve, unless it is broken or what serves already."""
         watched = frozenset(dependency.path for dependency in code.dependencies)
-        file.errors = self._errors(code.errors, file.errors)
+        file.errors = self._errors(file.path, code.errors, file.errors)
         if file.code is not None:
             if code.errors and not code.plans:
                 file.watched |= watched  # the good version goes on serving
@@ -251,11 +270,11 @@ class Catalog:
         if not self._loaded:
             return
         owners: dict[str, DagFile] = {}
-        for dag_id, served in self._served.items():
+        for dag_id, served in (self._served | self._hidden).items():
             file = served.file
             if self._files.get(file.path) is file and file.code is not None and dag_id in file.code.plans:
                 owners[dag_id] = file
-        for path in sorted(self._files):
+        for path in sorted(self._files, key=self._bundles.order):
             file = self._files[path]
             clashes = []
             for dag_id, plan in file.code.plans.items() if file.code is not None else ():
@@ -265,29 +284,33 @@ class Catalog:
                     # The words of `AirflowDagDuplicatedIdException` (airflow/exceptions.py).
                     text = f"Ignoring DAG {dag_id} from {plan.relative_fileloc} - also found in {where}"
                     clashes.append((plan.relative_fileloc, f"AirflowDagDuplicatedIdException: {text}"))
-            file.clashes = self._errors(clashes, file.clashes)
-        self._served = {dag_id: self._serve(dag_id, file) for dag_id, file in owners.items()}
+            file.clashes = self._errors(path, clashes, file.clashes)
+        found = {dag_id: self._serve(dag_id, file) for dag_id, file in owners.items()}
+        self._served = {dag_id: one for dag_id, one in found.items() if self._exposure.is_exposed(one.plan)}
+        self._hidden = {dag_id: one for dag_id, one in found.items() if dag_id not in self._served}
         self._changed()
 
     def _serve(self, dag_id: str, file: DagFile) -> Served:
         assert file.code is not None
-        known = self._served.get(dag_id)
+        known = self._served.get(dag_id) or self._hidden.get(dag_id)
         if known is not None and known.code is file.code:
             return known
         plan = file.code.plans[dag_id]
         return Served(plan, file.code, file, ParamsValidator(plan))
 
     def _relative(self, path: str) -> str:
-        return os.path.relpath(path, self._folder)
+        return self._bundles.relative(path)
 
-    def _errors(self, found: list[tuple[str, str]], known: list[ImportErrorInfo]) -> list[ImportErrorInfo]:
+    def _errors(self, file: str, found: list[tuple[str, str]], known: list[ImportErrorInfo]) -> list[ImportErrorInfo]:
         """An error that was known keeps its number and time."""
+        bundle = self._bundles.of(file)
+        name = DAGS_FOLDER if bundle is None else bundle.name
         before = {(error.path, error.text): error for error in known}
-        return [before.get((path, text)) or self._error(path, text) for path, text in found]
+        return [before.get((path, text)) or self._error(path, text, name) for path, text in found]
 
-    def _error(self, path: str, text: str) -> ImportErrorInfo:
+    def _error(self, path: str, text: str, bundle: str) -> ImportErrorInfo:
         self._error_ids += 1
-        return ImportErrorInfo(self._error_ids, path, text, self._now())
+        return ImportErrorInfo(self._error_ids, path, text, self._now(), bundle)
 
 
 def _depends_on(file: DagFile, changed: set[str]) -> bool:

@@ -20,11 +20,13 @@ from dagcall.coordinator.asset_runs import AssetRuns
 from dagcall.coordinator.assets import Assets
 from dagcall.coordinator.awaits import Awaits
 from dagcall.coordinator.beginning import beginning_of, run_after_of
+from dagcall.coordinator.bundles import FollowedBundles
 from dagcall.coordinator.catalog import Catalog, Served
 from dagcall.coordinator.cipher import Cipher
 from dagcall.coordinator.clock import Clock, SystemClock
 from dagcall.coordinator.codes import CodesInUse
 from dagcall.coordinator.driver import Driver, Surroundings
+from dagcall.coordinator.exposure import Exposure
 from dagcall.coordinator.fencing import farewell, fenced
 from dagcall.coordinator.inputs import Inputs
 from dagcall.coordinator.kept import Kept, keep
@@ -50,12 +52,12 @@ from dagcall.coordinator.stored_values import StoredValues
 from dagcall.coordinator.succession import Succession
 from dagcall.coordinator.survival import Survival
 from dagcall.coordinator.triggers import Triggers
-from dagcall.coordinator.watcher import watch
 from dagcall.coordinator.xcom_questions import XComQuestions
 from dagcall.core.machine import RunMachine
 from dagcall.crashpoints import reached
 from dagcall.errors import DagcallError, RunExists, RunNotFound, ShuttingDown
 from dagcall.journal.base import HeadQuery, Journal
+from dagcall.model import bundle
 from dagcall.model.commands import Await, StartAttempt
 from dagcall.model.events import CancelRequested, RunAccepted
 from dagcall.model.ids import RunKey
@@ -77,7 +79,15 @@ class Coordinator:
         self._workers = workers
         self._clock: Clock = clock or SystemClock()
         self._codes = CodesInUse(workers.close)
-        self.catalog = Catalog(settings.folder, workers, self._clock.now, self._codes.release, self._on_catalog_changed)
+        self._exposure = Exposure()
+        self.catalog = Catalog(
+            bundle.folder(settings.folder) if settings.folder else bundle.Bundles(),
+            workers,
+            self._clock.now,
+            self._codes.release,
+            self._on_catalog_changed,
+            self._exposure,
+        )
         self.assets = Assets(journal, self._clock, lambda: self._asset_runs.wake())
         self._asset_runs = AssetRuns(self.assets, self.call, self._active_runs, self._clock.new_run_id)
         self.settings: dict[str, Any] = {}
@@ -94,7 +104,7 @@ class Coordinator:
         self._drivers: dict[RunKey, Driver] = {}
         self._turns = RunTurns()
         self._limits = Limits(self._clock.now)
-        self._screening = Screening(self._limits, journal, self.run, self._drivers)
+        self._screening = Screening(self._limits, journal, self.run, self._drivers, self._exposure)
         self.pools = Pools(journal.store, self._limits, self._drivers.values, self._clock.now)
         self._notices = Notices(
             journal,
@@ -121,6 +131,7 @@ class Coordinator:
         self._closed = False
         self._stop_watching = asyncio.Event()
         self._resumed = asyncio.Event()
+        self._bundles = FollowedBundles(workers, self.catalog, self._stop_watching, watches=settings.watch)
         self._tasks: list[asyncio.Task[None]] = []
         self._idle = asyncio.Event()
         self._idle.set()
@@ -157,6 +168,8 @@ class Coordinator:
         self.settings = dict(await self._workers.start(lambda ask: stored_questions.answer_parsing(self.kept, ask)))
         self.options = Options.read(self.settings.get("options", {}))
         self._admission = Admission(self.options, self._clock.now)
+        if self._settings.folder is None:
+            self._exposure.apply(self.options.expose)
         for name in self.settings.get("unknown_options", ()):
             log.warning("[dagcall] has no option %r: it is ignored", name)
         if lost := self.settings.get("lost_shortcuts"):
@@ -211,10 +224,7 @@ class Coordinator:
 
     async def load(self) -> None:
         """Parse the folder, take up unfinished runs, follow changes."""
-        if self._settings.watch:
-            watching = watch(self._settings.folder, self.catalog, self._stop_watching)
-            self._tasks.append(asyncio.create_task(watching, name="dagcall-watcher"))
-            await asyncio.sleep(0)  # watching begins before the first look: no change is missed in between
+        await self._bundles.begin(self._settings.folder, self.settings)
         await self.catalog.refresh()
         if self._settings.resume:
             reached("recovery.begins")
@@ -250,6 +260,7 @@ class Coordinator:
         self._limits.close()
         self._stop_watching.set()
         self._resumed.set()
+        await self._bundles.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -436,7 +447,7 @@ class Coordinator:
     async def _code_for(self, run: Run) -> Code:
         """The code a resumed run goes on with: only the version that it began with."""
         try:
-            served = self.catalog.served(run.key.dag_id)
+            served = self.catalog.served(run.key.dag_id, hidden=True)
             if not served.code.is_open:
                 served = await self.catalog.opened(served)
             if served.plan.version == run.plan.version:

@@ -21,9 +21,6 @@ from dagcall.model.ids import RunKey
 from dagcall.model.records import RunHead
 from dagcall.model.states import RunState
 
-BUNDLE: Final = "dags-folder"
-"""Airflow's name for the bundle of the DAGs folder."""
-
 _PAGE: Final = 200
 _RUN_STATES: Final = frozenset(state.value for state in RunState)
 
@@ -69,9 +66,9 @@ class RunQuestions:
             raise Refused(404, "not_found", f"The Dag with dag_id: `{dag_id}` was not found") from None
         return {
             "dag_id": plan.dag_id,
-            "is_paused": False,
-            "bundle_name": BUNDLE,
-            "bundle_version": plan.version,
+            "is_paused": self._catalog.is_paused(plan.dag_id),
+            "bundle_name": plan.bundle_name,
+            "bundle_version": plan.bundle_version or plan.version,
             "relative_fileloc": plan.relative_fileloc,
             "owners": ", ".join(plan.owners),
             "tags": sorted(plan.tags),

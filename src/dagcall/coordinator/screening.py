@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Container, Sequence
 
 from dagcall.coordinator.api import CallRequest
 from dagcall.coordinator.catalog import Served
+from dagcall.coordinator.exposure import Exposure
 from dagcall.coordinator.limits import Limits
 from dagcall.coordinator.run import Run
 from dagcall.core import past
@@ -33,11 +34,13 @@ class Screening:
         journal: Journal,
         find: Callable[[RunKey], Awaitable[Run]],
         active: Container[RunKey],
+        exposure: Exposure,
     ) -> None:
         self._limits = limits
         self._journal = journal
         self._find = find
         self._active = active
+        self._exposure = exposure
         self._run_id_pattern = re.compile(_RUN_ID_PATTERN)
 
     def allow_run_ids(self, pattern: object) -> None:
@@ -45,7 +48,8 @@ class Screening:
         self._run_id_pattern = re.compile(str(pattern or _RUN_ID_PATTERN))
 
     def check(self, request: CallRequest, served: Served) -> None:
-        """Raises DagUnsupported, InvalidParams, TaskNotFound, BadRequest, RunExists."""
+        """Raises DagPaused, Unavailable, DagUnsupported, InvalidParams, TaskNotFound, BadRequest, RunExists."""
+        self._exposure.check(served.plan.dag_id)
         _refuse_unsupported(served.plan, served.plan.refusals)
         _refuse_unsupported(served.plan, self._limits.obstacles(served.plan))
         served.params.check(request.conf)

@@ -7,10 +7,10 @@ from dagcall.model.survival import Durability, OnRestart
 
 @dataclass(frozen=True)
 class CoordinatorSettings:
-    """`durability`, `on_restart`: None is what Airflow's settings say. `kept_runs`: ended runs kept in memory.
+    """`folder`: None: Airflow's DAG bundles. `durability`, `on_restart`: None is what Airflow's settings say. `kept_runs`: ended runs kept in memory.
     `watch`: follow changes of the folder. `ephemeral_results`: the folder of stored values that end with the server."""
 
-    folder: str
+    folder: str | None
     durability: Durability | None = None
     on_restart: OnRestart | None = None
     kept_runs: int = 500

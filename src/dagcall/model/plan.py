@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from dagcall.model.assets import AliasDeclaration, AssetCondition, AssetDeclaration, AssetRef
+from dagcall.model.bundle import DAGS_FOLDER
 from dagcall.model.states import TriggerRule
 from dagcall.model.survival import Durability, OnRestart
 
@@ -182,6 +183,7 @@ class DagPlan:
     """Names the content of the file, its helper modules and its template files: equal text, equal version."""
     fileloc: str
     relative_fileloc: str
+    """Below the folder of its bundle."""
     tasks: tuple[TaskPlan, ...]
     mapped_groups: tuple[MappedGroup, ...] = ()
     params_schema: dict[str, Any] = field(default_factory=dict)
@@ -226,6 +228,9 @@ class DagPlan:
     """What becomes of its runs that a restart interrupted; None: what becomes of the server's."""
     start_date: float | None = None
     end_date: float | None = None
+    bundle_name: str = DAGS_FOLDER
+    bundle_version: str | None = None
+    """Of the bundle's content, where it has versions, when the file was parsed."""
     has_custom_xcom_backend: bool = False
     """XCom values here are references made by a custom backend: opaque, never taken apart by the coordinator."""
     refusals: tuple[Refusal, ...] = ()

@@ -20,7 +20,6 @@ import sys
 
 import uvicorn
 
-from dagcall.airflow_cfg import AirflowConfig
 from dagcall.compose import Settings, compose
 from dagcall.coordinator.coordinator import Coordinator
 from dagcall.errors import ConfigError, DagcallError, UsageError
@@ -64,10 +63,9 @@ def serve(
     processes.limit_open_files()  # every caller that waits holds one
     # Should the side process be killed, what lived below it comes to this process, and ends with it.
     processes.become_subreaper()
-    folder = dags_folder or AirflowConfig().dags_folder()
     coordinator = compose(
         Settings(
-            folder=folder,
+            folder=dags_folder,
             workers=workers,
             journal=journal,
             durability=durability,
@@ -86,7 +84,7 @@ def serve(
         runner = asyncio.Runner()
     try:
         with runner, contextlib.closing(listener):
-            return runner.run(_Server(coordinator, listener, host, folder, share_port).run())
+            return runner.run(_Server(coordinator, listener, host, dags_folder, share_port).run())
     finally:
         processes.end_descendants()
 
@@ -97,7 +95,7 @@ def _not_loopback(host: str) -> ConfigError:
 
 class _Server:
     def __init__(
-        self, coordinator: Coordinator, listener: socket.socket, host: str, folder: str, share_port: bool
+        self, coordinator: Coordinator, listener: socket.socket, host: str, folder: str | None, share_port: bool
     ) -> None:
         self._coordinator = coordinator
         self._listener = listener
@@ -169,7 +167,7 @@ class _Server:
     async def _work(self) -> None:
         await self._coordinator.start()
         host, port = self._listener.getsockname()[:2]
-        log.info("listening on http://%s:%d; loading %s", host, port, self._folder)
+        log.info("listening on http://%s:%d; loading %s", host, port, self._folder or "Airflow's DAG bundles")
         await self._coordinator.load()
         # What was loaded stays: the collector need not look at it again, nor as often as for small programs.
         gc.collect()

@@ -11,6 +11,7 @@ Guarantees, on which the coordinator's promises rest:
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
+from dagcall.model.bundle import Bundles
 from dagcall.model.ids import RunKey
 from dagcall.model.plan import DagPlan
 from dagcall.workers.frames import Amended, Ask, Chunk, Dependency, Ended, Fired, Notify, Pushed, RunTrigger, Start
@@ -176,6 +177,9 @@ class Workers(Protocol):
 
     async def stop(self) -> None:
         """End every process."""
+
+    def serve(self, bundles: Bundles) -> None:
+        """From now on these folders are listed and parsed. Only where no folder was given when it was made."""
 
     async def list_files(self) -> list[str]: ...
 

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import os
 import signal
 import sys
 import time
@@ -19,8 +18,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from dagcall.errors import Unavailable
+from dagcall.model import bundle
+from dagcall.model.bundle import Bundles
 from dagcall.workers import processes
 from dagcall.workers.connection import Connection, Gate
+from dagcall.workers.endings import ProcessEnded, RootLost, ending
 from dagcall.workers.file_zygote import FileZygote, LoadedFile
 from dagcall.workers.frames import (
     Ask,
@@ -38,6 +40,7 @@ from dagcall.workers.frames import (
     Loaded,
     Ready,
     Reply,
+    ServeBundles,
 )
 from dagcall.workers.store_process import StoreProcess
 
@@ -74,8 +77,10 @@ class _Expected:
 class Fleet:
     """Starts and finds processes. Not thread-safe: event loop only."""
 
-    def __init__(self, folder: str, runtime: str, environment: dict[str, str]) -> None:
+    def __init__(self, folder: str | None, runtime: str, environment: dict[str, str]) -> None:
+        """`folder`: None: those that `serve` names."""
         self._folder = folder
+        self._bundles = bundle.folder(folder) if folder else Bundles()
         self._runtime = runtime
         self._environment = environment
         self._gate = Gate(self._introduce)
@@ -120,6 +125,12 @@ class Fleet:
         await asyncio.gather(*self._watchers)
         await self._gate.close()
 
+    def serve(self, bundles: Bundles) -> None:
+        """From now on, these folders."""
+        self._bundles = bundles
+        if self._root is not None:
+            self._root.send(ServeBundles(list(bundles)))
+
     async def list_files(self) -> list[str]:
         paths: list[str] = await self._ask_root("files", lambda ident: ListFiles(ident))
         return paths
@@ -131,14 +142,14 @@ class Fleet:
             return await self._persistently(
                 lambda: self._ask_root("loader", lambda ident: ForkLoader(ident, path), self._load_limit)
             )
-        except _ProcessEnded as end:
+        except ProcessEnded as end:
             return self._unloadable(path, str(end), time.monotonic() - begun)
 
     async def open_store(self) -> StoreProcess:
         """A process that has access to stores. Raises Unavailable."""
         try:
             answer = await self._ask_root("store", ForkStore, STORE_START_LIMIT)
-        except _ProcessEnded as end:
+        except ProcessEnded as end:
             raise Unavailable(f"the process that reads from the store could not be started: {end}") from end
         return StoreProcess(answer, self._reply)
 
@@ -150,7 +161,7 @@ class Fleet:
         """
         try:
             zygote = await self._persistently(lambda: self._ask_for_zygote(None, path, alone))
-        except _ProcessEnded as end:
+        except ProcessEnded as end:
             raise Unavailable(f"the process for {path} could not be started: {end}") from end
         if zygote.loaded.unforkable and not alone:
             self.close_zygote(zygote)
@@ -220,7 +231,7 @@ class Fleet:
         self._zygotes.pop(ident, None)
         if zygote.loaded.version != opened.loaded.version:
             zygote.connection.close()
-            raise _ProcessEnded("the DAG file has changed meanwhile")
+            raise ProcessEnded("the DAG file has changed meanwhile")
         self._workers[ident] = zygote.pid
         return zygote.connection, zygote.pid
 
@@ -238,7 +249,7 @@ class Fleet:
         for _ in range(_LOADERS_TRIED - 1):
             try:
                 return await parse()
-            except _ProcessEnded as end:
+            except ProcessEnded as end:
                 if not end.from_outside:
                     raise
         return await parse()
@@ -246,11 +257,11 @@ class Fleet:
     async def _ask_root(
         self, role: str, frame: Callable[[int], Frame], limit: float | None = None, ident: int | None = None
     ) -> Any:
-        """Raises _ProcessEnded, Unavailable."""
+        """Raises ProcessEnded, Unavailable."""
         # A chosen number is used once: a process of a lost root may still turn up under it.
         for _ in range(_ROOTS_TRIED if ident is None else 1):
             number = self._new_ident() if ident is None else ident
-            with contextlib.suppress(_RootLost):
+            with contextlib.suppress(RootLost):
                 return await self._ask_this_root(role, frame(number), number, limit)
         raise Unavailable("the zygote process is being restarted; try again")
 
@@ -264,7 +275,7 @@ class Fleet:
         except TimeoutError:
             if expected.pid:
                 processes.kill_family(expected.pid)
-            raise _ProcessEnded(f"it was not imported within {limit:g} s and was ended") from None
+            raise ProcessEnded(f"it was not imported within {limit:g} s and was ended") from None
         finally:
             self._expected.pop(ident, None)
 
@@ -290,7 +301,7 @@ class Fleet:
             "socket": self._gate.path,
             "token": self._gate.token,
             "runtime": self._runtime,
-            "folder": self._folder,
+            "folder": self._folder or "",
             "open_files": processes.INHERITED_OPEN_FILES,  # programs that use select(2) count on a low one
         }
         side.stdin.write(json.dumps(bootstrap).encode() + b"\n")
@@ -352,6 +363,8 @@ class Fleet:
         match frame:
             case Ready():
                 self._root = connection
+                if self._folder is None:
+                    self.serve(self._bundles)
                 if self._root_ready is not None and not self._root_ready.done():
                     self._root_ready.set_result(frame.config)
             case Files():
@@ -375,7 +388,7 @@ class Fleet:
             if expected.connection is None and expected.role not in _FORKED_BY_FILE:
                 del self._expected[ident]
                 if not expected.answer.done():
-                    expected.answer.set_exception(_RootLost())
+                    expected.answer.set_exception(RootLost())
         if not self._stopping and (self._restart is None or self._restart.done()):
             log.warning("the root zygote is gone; starting another")
             self._restart = asyncio.get_running_loop().create_task(self._restart_root())
@@ -420,7 +433,7 @@ class Fleet:
             zygote.connection.close()
             return
         zygote.forked.discard(frame.ident)
-        self._fail_expected(frame.ident, f"its process {_ending(frame.status)} before it was ready")
+        self._fail_expected(frame.ident, f"its process {ending(frame.status)} before it was ready")
         self._tell_exit(frame)
 
     def _tell_exit(self, frame: Exited) -> None:
@@ -437,13 +450,13 @@ class Fleet:
     def _fail_expected(self, ident: int, reason: str, *, from_outside: bool = False) -> None:
         expected = self._expected.pop(ident, None)
         if expected is not None and not expected.answer.done():
-            expected.answer.set_exception(_ProcessEnded(reason, from_outside=from_outside))
+            expected.answer.set_exception(ProcessEnded(reason, from_outside=from_outside))
 
     def _fail_later(self, ident: int) -> None:
         def fail() -> None:
             expected = self._expected.get(ident)
             if expected is not None:
-                how = "ended" if expected.status is None else _ending(expected.status)
+                how = "ended" if expected.status is None else ending(expected.status)
                 is_killed = expected.status in (None, -signal.SIGKILL)
                 self._fail_expected(ident, f"the process that imported it {how}", from_outside=is_killed)
 
@@ -454,7 +467,7 @@ class Fleet:
         return self._next_ident
 
     def _unloadable(self, path: str, reason: str, seconds: float) -> LoadedFile:
-        return LoadedFile(path, "", {}, [(os.path.relpath(path, self._folder), reason)], [], seconds)
+        return LoadedFile(path, "", {}, [(self._bundles.relative(path), reason)], [], seconds)
 
 
 async def _no_answer(ask: Ask) -> object:
@@ -464,27 +477,6 @@ async def _no_answer(ask: Ask) -> object:
 def _become_triggerer(answer: "asyncio.Future[tuple[Connection, int]]") -> None:
     if not answer.cancelled() and answer.exception() is None:
         answer.result()[0].send(ForkTriggerer(0))
-
-
-def _ending(status: int) -> str:
-    """An exit status (negative: a signal) in words."""
-    if status >= 0:
-        return f"ended itself with exit code {status} (os._exit?)"
-    with contextlib.suppress(ValueError):
-        return f"was ended by {signal.Signals(-status).name}"
-    return f"was ended by signal {-status}"
-
-
-class _RootLost(Exception):
-    """The root zygote died before it had done what it was asked."""
-
-
-class _ProcessEnded(Exception):
-    """A forked process ended before it answered. `from_outside`: it was killed, or went down with who forked it."""
-
-    def __init__(self, reason: str, *, from_outside: bool = False) -> None:
-        super().__init__(reason)
-        self.from_outside = from_outside
 
 
 __all__ = ["Fleet"]

@@ -4,7 +4,7 @@ A frame is a 4-byte big-endian length and one MessagePack message, tagged by its
 values (conf, XComs, plain results) are opaque bytes to the coordinator. Every process opens one Unix socket to the
 coordinator and says `Hello` first; a wrong token or protocol version ends the connection.
 
-    root zygote   Hello, Ready                 <- ListFiles, ForkLoader, ForkZygote, ForkStore  -> Files, Exited
+    root zygote   Hello, Ready                 <- ServeBundles, ListFiles, ForkLoader, ForkZygote, ForkStore  -> Files, Exited
     loader        Hello, Ask*, Loaded, (ends)  <- Reply*
     file zygote   Hello, Ask*, Loaded          <- Reply*, ForkWorker, ForkTriggerer -> Exited
     worker        Hello                        <- Start, Notify, Reply            -> (Pushed | Chunk | Ask)*, Ended, Ask*, Amended?, Idle
@@ -25,6 +25,7 @@ from typing import Any, Final
 import msgspec
 
 from dagcall.model.assets import Outlets
+from dagcall.model.bundle import Bundle
 from dagcall.model.references import Reference
 
 PROTOCOL: Final = 1
@@ -65,6 +66,12 @@ class Files(Frame, frozen=True, array_like=True, tag=True):
 
     ident: int
     paths: list[str]
+
+
+class ServeBundles(Frame, frozen=True, array_like=True, tag=True):
+    """To the root zygote: these are the folders whose files are listed and parsed from now on."""
+
+    bundles: list[Bundle]
 
 
 class ForkLoader(Frame, frozen=True, array_like=True, tag=True):
@@ -356,6 +363,7 @@ class Stored(Frame, frozen=True, array_like=True, tag=True):
 FromProcess = Hello | Ready | Files | Exited | Loaded | Pushed | Chunk | Ended | Amended | Idle | Ask | Fired | Stored
 ToProcess = (
     ListFiles
+    | ServeBundles
     | ForkLoader
     | ForkZygote
     | ForkWorker

@@ -21,6 +21,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from dagcall.errors import Unavailable
+from dagcall.model.bundle import Bundles
 from dagcall.workers import processes
 from dagcall.workers.airflow_side import AirflowProcess
 from dagcall.workers.aside import SideLane
@@ -96,6 +97,9 @@ class WorkerPool:
         if self._check is not None:
             self._check.cancel()
         await asyncio.gather(self._fleet.stop(), self.airflow.stop(), self.recorder.stop())
+
+    def serve(self, bundles: Bundles) -> None:
+        self._fleet.serve(bundles)
 
     async def list_files(self) -> list[str]:
         return await self._fleet.list_files()

@@ -5,9 +5,10 @@ that runs DAGs is `dagcall.airflow_bridge.runtime:AirflowRuntime`.
 """
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
+from dagcall.model.bundle import Bundle
 from dagcall.workers.channel import Channel
 from dagcall.workers.frames import Loaded, Notify, Start
 
@@ -17,10 +18,14 @@ class TaskRuntime(Protocol):
     in each worker; then `run` for every task. A triggerer is forked like a worker, and runs triggers instead."""
 
     def preload(self, folder: str) -> dict[str, Any]:
-        """Import what every DAG needs. Returns the configuration for the coordinator, as plain data."""
+        """Import what every DAG needs. Returns the configuration for the coordinator, as plain data. `folder`: the one
+        to serve; empty: those that `serve` will name."""
+
+    def serve(self, bundles: Iterable[Bundle]) -> None:
+        """Called in the root zygote: serve these folders from now on."""
 
     def list_files(self) -> list[str]:
-        """Absolute paths of the files of the folder that may hold DAGs."""
+        """Absolute paths of the files of all folders that may hold DAGs."""
 
     def load(self, ident: int, path: str, *, keep: bool, channel: Channel, alone: bool = False) -> Loaded:
         """Parse one file. With `keep`, get ready to run its tasks and, unless `alone`, to be forked. Never raises for

@@ -38,6 +38,7 @@ from dagcall.workers.frames import (
     Ready,
     Reply,
     RunTrigger,
+    ServeBundles,
     Start,
 )
 from dagcall.workers.runtime import TaskRuntime, load_runtime
@@ -104,6 +105,8 @@ class Zygote:
                         continue
                 message = channel.receive()
                 match message:
+                    case ServeBundles():
+                        self._runtime.serve(message.bundles)
                     case ListFiles():
                         channel.send(Files(message.ident, self._runtime.list_files()))
                     case ForkLoader():

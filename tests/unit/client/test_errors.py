@@ -28,6 +28,7 @@ WIRE = {
     "invalid-params": 422,
     "idempotency-mismatch": 422,
     "run-exists": 409,
+    "dag-paused": 409,
     "not-found": 404,
     "dag-not-found": 404,
     "run-not-found": 404,

@@ -8,7 +8,9 @@ import pytest
 
 from dagcall.coordinator import catalog as module
 from dagcall.coordinator.catalog import Catalog
+from dagcall.coordinator.exposure import Exposure
 from dagcall.errors import DagBroken, DagNotFound, Loading, Unavailable
+from dagcall.model import bundle
 from dagcall.model.plan import DagPlan
 from dagcall.workers.frames import Dependency
 
@@ -79,7 +81,14 @@ class World:
         self.files = ScriptedFiles()
         self.released: list[str] = []
         workers: Any = self.files
-        self.catalog = Catalog("/dags", workers, lambda: 5.0, lambda code: self.released.append(code.version))
+        self.exposure = Exposure()
+        self.catalog = Catalog(
+            bundle.folder("/dags"),
+            workers,
+            lambda: 5.0,
+            lambda code: self.released.append(code.version),
+            exposure=self.exposure,
+        )
 
     def version(self, dag_id: str) -> str:
         return self.catalog.find(dag_id).version
@@ -322,3 +331,33 @@ async def test_a_file_that_never_imported(world: World) -> None:
         world.catalog.find("by_name")
     with pytest.raises(DagNotFound):
         world.catalog.find("other")
+
+
+async def test_of_two_bundles_the_one_configured_first_has_a_dag(world: World) -> None:
+    first, second = bundle.Bundle("first", "/dags/z"), bundle.Bundle("second", "/dags/a")
+    world.catalog.serve(bundle.Bundles([first, second]))
+    world.files.write("/dags/z/x.py", "1", "both")
+    world.files.write("/dags/a/x.py", "2", "both", "own")
+    await world.catalog.refresh()
+    assert (world.version("both"), world.version("own")) == ("1", "2")
+    (error,) = world.catalog.import_errors()
+    assert (error.bundle, error.path) == ("second", "a/x.py")
+    assert "DuplicatedId" in error.text
+
+
+async def test_what_is_not_exposed_is_not_found_and_says_why(world: World) -> None:
+    world.exposure.apply("tagged")
+    world.files.write("/dags/a.py", "1", "batch")
+    world.files.write("/dags/b.py", "1", "another")
+    await world.catalog.refresh()
+    assert world.catalog.plans() == []
+    with pytest.raises(
+        DagNotFound, match=r"not exposed here: it has not the tag `dagcall` \(\[dagcall\] expose = tagged"
+    ):
+        world.catalog.served("batch")
+    hidden = world.catalog.served("batch", hidden=True)
+    assert hidden.plan.version == "1"
+    world.files.write("/dags/a.py", "2", "batch")
+    await world.catalog.refresh({"/dags/a.py"})
+    assert world.catalog.served("batch", hidden=True).plan.version == "2"
+    assert world.catalog.served("another", hidden=True) is world.catalog.served("another", hidden=True)

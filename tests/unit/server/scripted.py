@@ -212,6 +212,7 @@ class ScriptedCatalog:
         self.is_loaded = True
         self.by_id: dict[str, DagPlan] = {}
         self.broken: dict[str, str] = {}
+        self.paused: set[str] = set()
         self.errors: list[ImportErrorInfo] = []
 
     def plans(self) -> list[DagPlan]:
@@ -225,6 +226,9 @@ class ScriptedCatalog:
         if dag_id in self.broken:
             raise DagBroken(self.broken[dag_id], dag_id=dag_id)
         raise DagNotFound(dag_id=dag_id)
+
+    def is_paused(self, dag_id: str) -> bool:
+        return dag_id in self.paused
 
     def import_errors(self) -> list[ImportErrorInfo]:
         return self.errors

@@ -88,7 +88,11 @@ AROUND: tuple[Feature, ...] = (
     runs("task logs", "JSON lines where Airflow puts them."),
     ignored("remote logging", "Logs stay in the folder of `[logging] base_log_folder`."),
     ignored("executors (Celery, Kubernetes, ...)", "Tasks run on dagcall's own workers."),
-    differs("DAG bundles", "The folder given to `dagcall serve` is the one bundle. Git bundles are not fetched."),
+    differs(
+        "DAG bundles",
+        "The folder given to `dagcall serve` is the one bundle; without one, Airflow's bundles are served, and of them the "
+        "DAGs with a result task or the tag `dagcall`.",
+    ),
     runs(".airflowignore, safe mode, zip archives"),
     runs("DAG factories and generated DAGs"),
     differs(

@@ -1,4 +1,5 @@
-"""dags: list, get, details. A DAG is never paused here, never stale, never scheduled."""
+"""dags: list, get, details. A DAG is never stale here, never scheduled, and paused only where Airflow's bundles are served
+and Airflow says so."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,8 +21,8 @@ from dagcall.server.times import iso_duration, iso_or_none
 
 JSON = "application/json"
 
-BUNDLE = "dags-folder"
-"""Airflow's name for the bundle of the DAGs folder."""
+Failing = set[tuple[str, str]]
+"""The files that do not import now: bundle and path in it."""
 
 _QUERY = (
     *PAGING,
@@ -55,23 +56,23 @@ async def list_dags(context: Context, request: Request, caller: Caller) -> Respo
     paused, broken = query.boolean("paused"), query.boolean("has_import_errors")
     favorite = query.boolean("is_favorite")
     query.boolean("exclude_stale")
-    failing = {error.path for error in catalog.import_errors()}
+    failing = _failing(context)
     plans = [
         plan
         for plan in catalog.plans()
-        if not paused
+        if (paused is None or paused == catalog.is_paused(plan.dag_id))
         and not favorite
-        and bundle in (None, BUNDLE)
-        and version in (None, plan.version)
+        and bundle in (None, plan.bundle_name)
+        and version in (None, plan.bundle_version or plan.version)
         and of_assets(plan)
-        and (broken is None or broken == (plan.relative_fileloc in failing))
+        and (broken is None or broken == _has_errors(plan, failing))
         and (not tags or (tags <= set(plan.tags) if needs_all else tags & set(plan.tags)))
         and (not owners or owners & set(plan.owners))
         and by_id(plan.dag_id)
         and by_name(plan.display_name or plan.dag_id)
     ]
     page, total = query.page(plans, SORT_KEYS, ("dag_id",))
-    document = {"dags": [dag_document(plan, failing) for plan in page], "total_entries": total}
+    document = {"dags": [dag_document(context, plan, failing) for plan in page], "total_entries": total}
     return Response(encode(document), media_type=JSON)
 
 
@@ -90,13 +91,14 @@ def _by_assets(query: AirflowQuery) -> Callable[[DagPlan], bool]:
 
 
 async def get_dag(context: Context, request: Request, caller: Caller) -> Response:
-    return Response(encode(dag_document(*_find(context, request))), media_type=JSON)
+    plan = _find(context, request)
+    return Response(encode(dag_document(context, plan, _failing(context))), media_type=JSON)
 
 
 async def get_dag_details(context: Context, request: Request, caller: Caller) -> Response:
-    plan, failing = _find(context, request)
+    plan = _find(context, request)
     running = HeadQuery(dag_ids=frozenset({plan.dag_id}), states=frozenset({RunState.RUNNING}), limit=0)
-    document = dag_document(plan, failing) | {
+    document = dag_document(context, plan, _failing(context)) | {
         "catchup": False,
         "dag_run_timeout": iso_duration(plan.dagrun_timeout),
         "asset_expression": expression(plan.asset_condition, context.coordinator.assets.book),
@@ -123,28 +125,37 @@ async def get_dag_details(context: Context, request: Request, caller: Caller) ->
 async def patch_dag(context: Context, request: Request, caller: Caller) -> Response:
     AirflowQuery(request, ("update_mask",), context.coordinator.settings)
     check_dag(context, request.path_params["dag_id"])
-    raise NotSupported("dagcall does not support pausing: its DAGs are never paused, and run when they are called.")
+    raise NotSupported(
+        "dagcall does not pause DAGs. Those of a folder are never paused; those of Airflow's bundles are paused and "
+        "unpaused in Airflow (`airflow dags pause`)."
+    )
 
 
-def _find(context: Context, request: Request) -> tuple[DagPlan, set[str]]:
+def _find(context: Context, request: Request) -> DagPlan:
     check_dag(context, request.path_params["dag_id"])
-    catalog = context.coordinator.catalog
-    return catalog.find(request.path_params["dag_id"]), {error.path for error in catalog.import_errors()}
+    return context.coordinator.catalog.find(request.path_params["dag_id"])
 
 
-def dag_document(plan: DagPlan, failing: set[str]) -> dict[str, Any]:
-    """`failing`: the files that do not import now."""
+def _failing(context: Context) -> Failing:
+    return {(error.bundle, error.path) for error in context.coordinator.catalog.import_errors()}
+
+
+def _has_errors(plan: DagPlan, failing: Failing) -> bool:
+    return (plan.bundle_name, plan.relative_fileloc) in failing
+
+
+def dag_document(context: Context, plan: DagPlan, failing: Failing) -> dict[str, Any]:
     name = plan.display_name or plan.dag_id
     return {
         "dag_id": plan.dag_id,
         "dag_display_name": name,
-        "is_paused": False,
+        "is_paused": context.coordinator.catalog.is_paused(plan.dag_id),
         "is_stale": False,
         "last_parsed_time": None,
         "last_parse_duration": None,
         "last_expired": None,
-        "bundle_name": BUNDLE,
-        "bundle_version": plan.version,
+        "bundle_name": plan.bundle_name,
+        "bundle_version": plan.bundle_version or plan.version,
         "relative_fileloc": plan.relative_fileloc,
         "fileloc": plan.fileloc,
         "description": plan.description,
@@ -157,7 +168,7 @@ def dag_document(plan: DagPlan, failing: set[str]) -> dict[str, Any]:
         "max_active_runs": plan.max_active_runs,
         "max_consecutive_failed_dag_runs": 0,
         "has_task_concurrency_limits": False,
-        "has_import_errors": plan.relative_fileloc in failing,
+        "has_import_errors": _has_errors(plan, failing),
         "next_dagrun_logical_date": None,
         "next_dagrun_data_interval_start": None,
         "next_dagrun_data_interval_end": None,

@@ -6,7 +6,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dagcall.coordinator.api import ImportErrorInfo
-from dagcall.server.api_v2.dags import BUNDLE
 from dagcall.server.api_v2.query import PAGING, AirflowQuery, path_integer, patterns
 from dagcall.server.context import Context
 from dagcall.server.policy import Caller
@@ -20,7 +19,7 @@ SORT_KEYS = {
     "import_error_id": lambda error: error.id,
     "timestamp": lambda error: error.time,
     "filename": lambda error: error.path,
-    "bundle_name": lambda error: BUNDLE,
+    "bundle_name": lambda error: error.bundle,
     "stacktrace": lambda error: error.text,
     "stack_trace": lambda error: error.text,
 }
@@ -35,7 +34,7 @@ async def list_import_errors(context: Context, request: Request, caller: Caller)
     errors = [
         error
         for error in context.coordinator.catalog.import_errors()
-        if matches(error.path) and filename in (None, error.path) and bundle in (None, BUNDLE)
+        if matches(error.path) and filename in (None, error.path) and bundle in (None, error.bundle)
     ]
     page, total = query.page(errors, SORT_KEYS, ("id",))
     document = {"import_errors": [_document(error) for error in page], "total_entries": total}
@@ -55,6 +54,6 @@ def _document(error: ImportErrorInfo) -> dict[str, Any]:
         "import_error_id": error.id,
         "timestamp": iso(error.time),
         "filename": error.path,
-        "bundle_name": BUNDLE,
+        "bundle_name": error.bundle,
         "stack_trace": error.text,
     }
