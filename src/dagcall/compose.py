@@ -9,11 +9,13 @@ from pathlib import Path
 
 from dagcall import confidential
 from dagcall.coordinator.coordinator import Coordinator, CoordinatorSettings
+from dagcall.coordinator.telemetry import Telemetry
 from dagcall.errors import ConfigError
 from dagcall.journal.levels import LeveledJournal
 from dagcall.journal.open import open_journal
 from dagcall.model.references import EPHEMERAL
 from dagcall.model.survival import Durability, OnRestart
+from dagcall.telemetry.opening import opened
 from dagcall.workers.fleet import Fleet
 from dagcall.workers.memory import Budget, budget
 from dagcall.workers.pool import PoolSettings, WorkerPool
@@ -67,6 +69,7 @@ def compose(settings: Settings, environment: Mapping[str, str] | None = None) ->
         ),
         LeveledJournal(journal),
         WorkerPool(fleet, PoolSettings(limit=limit, memory=memory), airflow_environment(around)),
+        open_telemetry=lambda settings: Telemetry(*opened(settings)),
     )
 
 

@@ -9,8 +9,8 @@ import contextvars
 import importlib
 import os
 import sys
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -51,6 +51,9 @@ _SHORTCUTS = {"log lines": "dagcall.airflow_bridge.logline", "mapped operators":
 """As `_PRELOADED`, where this Airflow has what they need (`private_names`)."""
 
 
+_OTEL_SWITCHES = ("AIRFLOW__TRACES__OTEL_ON", "AIRFLOW__METRICS__OTEL_ON")
+
+
 class AirflowRuntime:
     """Implements `dagcall.workers.runtime.TaskRuntime` for Airflow."""
 
@@ -59,16 +62,16 @@ class AirflowRuntime:
         self._bundle: Any = None
         self._dags: dict[str, Any] = {}
         self._channel: Channel | None = None
+        self._tracing: Any = None
+        """`airflow_bridge.tracing`, where that is switched on."""
 
     def preload(self, folder: str) -> dict[str, Any]:
         """Import Airflow and what every task needs, so that forked processes find it in memory."""
         os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
         os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "client"
-        lost = private_names.unusable()
-        for name in _PRELOADED:
-            importlib.import_module(name)
-        for shortcut, name in _SHORTCUTS.items():
-            if shortcut not in lost:
+        with postponed():
+            lost = private_names.unusable()
+            for name in (*_PRELOADED, *(name for shortcut, name in _SHORTCUTS.items() if shortcut not in lost)):
                 importlib.import_module(name)
         from airflow.sdk.execution_time import task_runner
 
@@ -82,6 +85,9 @@ class AirflowRuntime:
         config = for_coordinator()
         memo.install()
         config["lost_shortcuts"] = sorted(lost)
+        if config["otel_traces"]:
+            self._tracing = importlib.import_module("dagcall.airflow_bridge.tracing")
+            self._tracing.install()
         virtualenv.install()
         task_runner.SUPERVISOR_COMMS = ParseTimeComms()  # type: ignore[assignment]
         xcoms.mark_expanding()
@@ -226,7 +232,13 @@ class AirflowRuntime:
         self._task_runner = task_runner
 
     def run(self, start: Start) -> str | None:
-        return self._run_alone(start.log_path, lambda: self.run_task(start))
+        if self._tracing is None:
+            return self._run_alone(start.log_path, lambda: self.run_task(start))
+        return self._run_alone(start.log_path, lambda: self._run_traced(start))
+
+    def _run_traced(self, start: Start) -> None:
+        with self._tracing.task_span(start):
+            self.run_task(start)
 
     def notify(self, notify: Notify) -> str | None:
         from dagcall.airflow_bridge import notices
@@ -246,6 +258,8 @@ class AirflowRuntime:
         except BaseException as error:
             # The runner has its own handlers; what arrives here came from callbacks or listeners, after `Ended`.
             failure = f"{type(error).__name__} escaped from callbacks"
+        if self._tracing is not None:
+            self._tracing.hand_over(self._channel, self._task_runner.log)
         self._stdout.end_line()
         self._stderr.end_line()
         self._baseline.restore()
@@ -317,6 +331,20 @@ class AirflowRuntime:
         # Of a run as such, nothing but the run is asked for.
         task = self._pristine.task(start.dag_id, start.task_id) if start.task_id else None
         return task_instance.make(start, self._dags[start.dag_id], task, self._bundle, self._task_runner)
+
+
+@contextmanager
+def postponed() -> Iterator[None]:
+    """While Airflow is imported, which would begin to export traces and metrics, in threads: zygotes are forked."""
+    told = {name: os.environ.get(name) for name in _OTEL_SWITCHES}
+    os.environ.update(dict.fromkeys(_OTEL_SWITCHES, "False"))
+    try:
+        yield
+    finally:
+        for name, value in told.items():
+            del os.environ[name]
+            if value is not None:
+                os.environ[name] = value
 
 
 def _encode_unknown(value: Any) -> Any:

@@ -49,6 +49,8 @@ def for_coordinator() -> dict[str, Any]:
         "maximum_page_limit": conf.getint("api", "maximum_page_limit"),
         "fallback_page_limit": conf.getint("api", "fallback_page_limit"),
         "fernet_key": _fernet_key(),
+        "otel_traces": _otel("traces"),
+        "otel_metrics": _otel("metrics"),
         "sensitive_names": _sensitive_names(),
     }
 
@@ -72,6 +74,21 @@ def _local_bundle(
     assert classpath == LOCAL_BUNDLE, classpath
     assert not unknown, unknown
     return name, os.path.expanduser(kwargs.get("path") or core_conf.get("core", "dags_folder"))
+
+
+def _otel(section: str) -> dict[str, Any]:
+    """As in `telemetry.configuration.Section`; empty: switched off."""
+    if not conf.getboolean(section, "otel_on", fallback=False):
+        return {}
+    interval, port = (conf.get(section, name, fallback=None) for name in ("otel_interval_milliseconds", "otel_port"))
+    return {
+        "on": True,
+        "host": conf.get(section, "otel_host", fallback=None),
+        "port": int(port) if port else None,
+        "ssl": conf.getboolean(section, "otel_ssl_active", fallback=False),
+        "service": conf.get(section, "otel_service", fallback=None),
+        "interval": float(interval) if interval else None,
+    }
 
 
 def _fernet_key() -> str:

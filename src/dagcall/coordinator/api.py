@@ -53,6 +53,7 @@ class CallRequest:
     note: str | None = None
     triggered_by: str = "rest_api"
     traceparent: str | None = None
+    tracestate: str | None = None
     run_type: str = "manual"
     asset_events: bytes = b""
     asset_changes: AssetChanges | None = None

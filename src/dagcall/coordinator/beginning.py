@@ -3,6 +3,7 @@
 import json
 
 from dagcall.coordinator.api import CallRequest
+from dagcall.coordinator.telemetry import Traces
 from dagcall.model.events import RunAccepted
 from dagcall.model.ids import RunKey
 from dagcall.model.records import RunHead
@@ -14,10 +15,19 @@ def run_after_of(request: CallRequest, now: float) -> float:
 
 
 def beginning_of(
-    request: CallRequest, key: RunKey, plan_version: str, durability: str, inline_limit: int, now: float
+    request: CallRequest,
+    key: RunKey,
+    plan_version: str,
+    durability: str,
+    inline_limit: int,
+    now: float,
+    traces: Traces | None = None,
 ) -> tuple[RunAccepted, RunHead]:
     conf = json.dumps(request.conf).encode()
     run_after = run_after_of(request, now)
+    traceparent, tracestate = request.traceparent, request.tracestate
+    if traces is not None:
+        traceparent, tracestate = traces.begun(traceparent, tracestate, key)
     event = RunAccepted(
         dag_id=key.dag_id,
         run_id=key.run_id,
@@ -34,7 +44,8 @@ def beginning_of(
         logical_date=request.logical_date,
         run_after=run_after,
         note=request.note,
-        traceparent=request.traceparent,
+        traceparent=traceparent,
+        tracestate=tracestate,
         asset_events=request.asset_events,
         inline_limit=inline_limit,
     )

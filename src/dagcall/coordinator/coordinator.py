@@ -32,9 +32,9 @@ from dagcall.coordinator.inputs import Inputs
 from dagcall.coordinator.kept import Kept, keep
 from dagcall.coordinator.limits import Limits
 from dagcall.coordinator.log_paths import log_path
-from dagcall.coordinator.metrics import Metrics
 from dagcall.coordinator.nested import NestedRuns
 from dagcall.coordinator.notices import LIMIT, Notices, Users
+from dagcall.coordinator.observation import Observation
 from dagcall.coordinator.pools import Pools
 from dagcall.coordinator.post.elsewhere import Elsewhere
 from dagcall.coordinator.recent import Recent
@@ -46,11 +46,13 @@ from dagcall.coordinator.run_questions import RunQuestions
 from dagcall.coordinator.run_turns import RunTurns
 from dagcall.coordinator.run_waiter import RunWaiter
 from dagcall.coordinator.screening import Screening
+from dagcall.coordinator.second_looks import SecondLooks
 from dagcall.coordinator.settings import CoordinatorSettings as CoordinatorSettings
 from dagcall.coordinator.sharing import Sharing
 from dagcall.coordinator.stored_values import StoredValues
 from dagcall.coordinator.succession import Succession
 from dagcall.coordinator.survival import Survival
+from dagcall.coordinator.telemetry import Open, nothing
 from dagcall.coordinator.triggers import Triggers
 from dagcall.coordinator.xcom_questions import XComQuestions
 from dagcall.core.machine import RunMachine
@@ -72,7 +74,12 @@ class Coordinator:
     """Implements `api.CoordinatorView`."""
 
     def __init__(
-        self, settings: CoordinatorSettings, journal: Journal, workers: Workers, clock: Clock | None = None
+        self,
+        settings: CoordinatorSettings,
+        journal: Journal,
+        workers: Workers,
+        clock: Clock | None = None,
+        open_telemetry: Open = nothing,
     ) -> None:
         self._settings = settings
         self._journal = journal
@@ -115,7 +122,8 @@ class Coordinator:
         self._recent = Recent(settings.kept_runs)
         self.elsewhere = Elsewhere(journal, self._drivers, self._recent, self.inputs, self._run_waiter, self._clock.now)
         self._sharing = Sharing(journal, self.run, self._clock.now)
-        self.metrics = Metrics(self, journal, self._sharing.counts)
+        self._observed = Observation(self, journal, workers, self._sharing.counts, open_telemetry)
+        self.metrics = self._observed.metrics
         self._known_plans: set[tuple[str, str]] = set()
         self._around: Surroundings | None = None
         self._retaking = Retaking(journal, self._take_up)
@@ -168,6 +176,7 @@ class Coordinator:
         self.settings = dict(await self._workers.start(lambda ask: stored_questions.answer_parsing(self.kept, ask)))
         self.options = Options.read(self.settings.get("options", {}))
         self._admission = Admission(self.options, self._clock.now)
+        self._observed.begin(self.settings)
         if self._settings.folder is None:
             self._exposure.apply(self.options.expose)
         for name in self.settings.get("unknown_options", ()):
@@ -180,7 +189,13 @@ class Coordinator:
         self.stored.begin(self.settings)
         # Taken out at once: what is left is shown to others.
         cipher = Cipher(str(self.settings.pop("fernet_key", "")))
-        self.kept = keep(self._journal.store, cipher, self._clock.now, self._look_again, self.assets.id_of)
+        self.kept = keep(
+            self._journal.store,
+            cipher,
+            self._clock.now,
+            SecondLooks(self.catalog, self._tasks, watches=self._settings.watch).look,
+            self.assets.id_of,
+        )
         await self.kept.task_states.drop_expired()
         await self.pools.load(self.settings)
         self._screening.allow_run_ids(self.settings.get("allowed_run_id_pattern"))
@@ -210,18 +225,6 @@ class Coordinator:
         )
         self._notices.begin(epoch, float(self.settings.get("callback_limit", LIMIT)), answers.answer)
 
-    def _look_again(self, name: str) -> None:
-        """Something that DAG files may have asked for while they were parsed is another one now."""
-        if self._settings.watch and self.catalog.depends_on(name):
-            looking = asyncio.create_task(self.catalog.look({name}), name=f"dagcall-look {name}")
-            self._tasks.append(looking)
-            looking.add_done_callback(self._looked)
-
-    def _looked(self, looking: "asyncio.Task[None]") -> None:
-        self._tasks.remove(looking)
-        if not looking.cancelled() and (error := looking.exception()) is not None:
-            log.warning("the DAG files could not be looked at again: %s", error)
-
     async def load(self) -> None:
         """Parse the folder, take up unfinished runs, follow changes."""
         await self._bundles.begin(self._settings.folder, self.settings)
@@ -234,7 +237,7 @@ class Coordinator:
             await self._notices.resume()
             self._tasks.append(asyncio.create_task(self._succession.serve(), name="dagcall-succession"))
         self._tasks.append(asyncio.create_task(self._asset_runs.serve(), name="dagcall-asset-runs"))
-        self._tasks.append(asyncio.create_task(self.metrics.watch(), name="dagcall-metrics"))
+        self._tasks += self._observed.tasks()
         if (keep := self.options.keep_runs) is not None:
             forgetting = forget_old_runs(self._journal, self.stored, keep, self._clock.now, self._forgotten)
             self._tasks.append(asyncio.create_task(forgetting, name="dagcall-retention"))
@@ -272,6 +275,7 @@ class Coordinator:
         self._drivers.clear()
         await self.assets.stop()
         await self._workers.stop()
+        await self._observed.close()
         await self.stored.end()
         await self.elsewhere.close()
         await self._journal.close()
@@ -405,7 +409,7 @@ class Coordinator:
         if key in self._drivers:
             raise RunExists(dag_id=key.dag_id, run_id=key.run_id)
         durability, inline_limit = self._survival.durability_of(request, plan), self.options.inline_limit
-        event, head = beginning_of(request, key, plan.version, durability, inline_limit, now)
+        event, head = beginning_of(request, key, plan.version, durability, inline_limit, now, self._observed.traces)
         run = Run(key, plan, RunMachine(plan, key), head)
         run.ticket = ticket
         assert self._around is not None
@@ -463,7 +467,7 @@ class Coordinator:
     def _on_answered(self, run: Run) -> None:
         if run.ticket is not None:
             self._admission.leave(run.ticket)
-        self.metrics.answered(run)
+        self._observed.answered(run)
         self._sharing.answered(run)
 
     def _on_ended(self, run: Run, driver: Driver) -> None:
@@ -474,7 +478,7 @@ class Coordinator:
         if run.head.state.is_final:
             self._recent.keep(run)
         self._codes.unuse(driver.code)
-        self.metrics.ended(run)
+        self._observed.ended(run)
         for key in self._turns.leave(run.key):
             if key in self._drivers:
                 self._drivers[key].release()

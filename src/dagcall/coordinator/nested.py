@@ -66,8 +66,10 @@ class NestedRuns:
         run_after: float | None,
         reset: bool,
         note: str | None,
+        traceparent: str | None = None,
+        tracestate: str | None = None,
     ) -> str:
-        """STARTED, or EXISTS. Raises Refused."""
+        """STARTED, or EXISTS. `traceparent`: of the span that the task was in. Raises Refused."""
         if run_after is not None and run_after > self._clock.now() + SOON:
             raise Refused(
                 400,
@@ -86,7 +88,8 @@ class NestedRuns:
             note=note,
             run_type="operator_triggered",
             triggered_by="operator",
-            traceparent=accepted.traceparent,
+            traceparent=traceparent or accepted.traceparent,
+            tracestate=tracestate if traceparent else accepted.tracestate,
             started_by=parent.key,
         )
         try:

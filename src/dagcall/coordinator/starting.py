@@ -46,6 +46,8 @@ def start_frame(run: Run, command: StartAttempt | Await, epoch: int, log_path: s
         deadline=deadline,
         retry_delay=delay,
         survives_power=accepted.durability == "power",
+        traceparent=accepted.traceparent,
+        tracestate=accepted.tracestate,
         expanded_ti_count=1 if task is None else machine.expand_width(command.task_id) or 1,
     )
 

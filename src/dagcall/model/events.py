@@ -93,6 +93,8 @@ class RunAccepted:
     run_after: float | None = None
     note: str | None = None
     traceparent: str | None = None
+    """W3C's, and `tracestate`: of the span that the run is a child of; the run's own span, where the trace begins with it."""
+    tracestate: str | None = None
     asset_events: bytes = b""
     """The events that a run `asset_triggered` was started for: JSON, as its tasks get them."""
     inline_limit: int | None = None

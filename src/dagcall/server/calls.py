@@ -58,6 +58,7 @@ async def call(context: Context, request: Request, caller: Caller) -> Response:
     if run_id in RESERVED:
         raise BadRequest(f"Query parameter 'run_id' must not be {run_id!r}: a run could not be addressed by it.")
     conf = decode_object(await read_body(request, context.settings.body_limit))
+    traceparent = headers.get("traceparent")
     view, shared = await context.coordinator.admit(
         CallRequest(
             dag_id=request.path_params["dag_id"],
@@ -72,7 +73,8 @@ async def call(context: Context, request: Request, caller: Caller) -> Response:
             on_disconnect=on_disconnect,
             logical_date=query.time("logical_date"),
             durability=durability,
-            traceparent=headers.get("traceparent"),
+            traceparent=traceparent,
+            tracestate=None if traceparent is None else headers.get("tracestate"),
         )
     )
     await context.attendance.called(view, on_disconnect)

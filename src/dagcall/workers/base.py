@@ -175,6 +175,9 @@ class Workers(Protocol):
 
         `answer`: what a DAG file asks while it is parsed; raises DagcallError or LookupError with what it will see."""
 
+    def trace(self, sink: "Callable[[bytes], None]") -> None:
+        """Where what code in the processes traces goes: MessagePack of lists of `model.trace.Span`."""
+
     async def stop(self) -> None:
         """End every process."""
 

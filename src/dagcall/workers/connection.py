@@ -14,6 +14,7 @@ from dagcall.workers.frames import (
     FrameBuffer,
     Hello,
     ProtocolError,
+    Traced,
     decode_from_process,
     encode,
 )
@@ -41,6 +42,8 @@ class Connection(asyncio.Protocol):
                 frame = self._gate.decode(body)
                 if self.hello is None:
                     self._introduce(frame)
+                elif type(frame) is Traced:
+                    self._gate.on_traced(frame.spans)
                 else:
                     self.on_frame(frame)
         except ProtocolError:
@@ -75,6 +78,7 @@ class Gate:
         decode: Callable[[bytes], object] = decode_from_process,
     ) -> None:
         self.introduce = introduce
+        self.on_traced: Callable[[bytes], None] = lambda spans: None
         self.decode = decode
         self.token = secrets.token_hex(16)
         self._folder = tempfile.mkdtemp(prefix="dagcall-")

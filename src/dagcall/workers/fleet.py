@@ -153,6 +153,9 @@ class Fleet:
             raise Unavailable(f"the process that reads from the store could not be started: {end}") from end
         return StoreProcess(answer, self._reply)
 
+    def trace(self, sink: Callable[[bytes], None]) -> None:
+        self._gate.on_traced = sink
+
     async def open_zygote(self, path: str, *, alone: bool) -> FileZygote:
         """Parse a file in a process that can fork workers; or, `alone`, that is one.
 

@@ -205,6 +205,9 @@ class Start(Frame, frozen=True, array_like=True, tag=True):
     """Seconds from a failure of this try to the next one; set where there is a deadline that it may be too late for."""
     survives_power: bool = False
     """What its run stores must be on the disk before it is told of (`durability=power`)."""
+    traceparent: str | None = None
+    """As in `model.events.RunAccepted`, and so is `tracestate`."""
+    tracestate: str | None = None
 
 
 class Notify(Frame, frozen=True, array_like=True, tag=True):
@@ -280,6 +283,12 @@ class Idle(Frame, frozen=True, array_like=True, tag=True):
     retire: str | None
     wall: float
     wanting: float
+
+
+class Traced(Frame, frozen=True, array_like=True, tag=True):
+    """Spans that code of this process has ended: MessagePack of a list of `model.trace.Span`. Of any process, any time."""
+
+    spans: bytes
 
 
 class RunTrigger(Frame, frozen=True, array_like=True, tag=True):
@@ -360,7 +369,9 @@ class Stored(Frame, frozen=True, array_like=True, tag=True):
     is_gone: bool
 
 
-FromProcess = Hello | Ready | Files | Exited | Loaded | Pushed | Chunk | Ended | Amended | Idle | Ask | Fired | Stored
+FromProcess = (
+    Hello | Ready | Files | Exited | Loaded | Pushed | Chunk | Ended | Amended | Idle | Ask | Fired | Stored | Traced
+)
 ToProcess = (
     ListFiles
     | ServeBundles

@@ -90,6 +90,9 @@ class WorkerPool:
             self._memory_watch = asyncio.get_running_loop().create_task(watch.run(), name="dagcall-memory-watch")
         return config
 
+    def trace(self, sink: Callable[[bytes], None]) -> None:
+        self._fleet.trace(sink)
+
     async def stop(self) -> None:
         for task in (self._housekeeper, self._memory_watch):
             if task is not None:

@@ -119,6 +119,7 @@ async def materialize(context: Context, request: Request, caller: Caller) -> Res
             run_after=body.run_after,
             note=body.note,
             traceparent=request.headers.get("traceparent"),
+            tracestate=request.headers.get("tracestate"),
         )
     )
     return one_run(context, view.head)

@@ -68,6 +68,7 @@ async def trigger(context: Context, request: Request, caller: Caller) -> Respons
                 note=body.note,
                 triggered_by="ui" if "referer" in request.headers else "rest_api",
                 traceparent=request.headers.get("traceparent"),
+                tracestate=request.headers.get("tracestate"),
             )
         )
     except DagNotFound:
