@@ -2,8 +2,8 @@
 
 Guarantees.
 - *Key.* All calls of one caller to one DAG with one key get one run, whether they come one after the other, at the
-  same moment, or after a restart: the run's head has the key, and looking for it in the journal and beginning the run
-  is done by one call at a time. A key lives as long as its run is kept. It belongs to the body that it came with first
+  same moment, after a restart, or to several servers: the run's head has the key, looking for it in the journal and
+  beginning the run is done by one call at a time, and a journal that servers share refuses a second run for it. A key lives as long as its run is kept. It belongs to the body that it came with first
   (params as canonical JSON, and which results); another body is refused. A call that was refused has left no run, and
   so no key.
 - *Coalescing* (`DagPlan.coalesce`): a call joins a run in flight of an identical call: same DAG version, body and
@@ -26,7 +26,7 @@ from dagcall.coordinator.acceptance import decided
 from dagcall.coordinator.api import CallRequest, Shared
 from dagcall.coordinator.run import Run
 from dagcall.crashpoints import reached
-from dagcall.errors import DagcallError, IdempotencyMismatch, RunNotFound
+from dagcall.errors import DagcallError, IdempotencyMismatch, RunExists, RunNotFound
 from dagcall.journal.base import HeadQuery, Journal
 from dagcall.model.ids import RunKey
 from dagcall.model.plan import DagPlan
@@ -61,7 +61,12 @@ class Sharing:
             run = await self._of_key(request)
             if run is None:
                 reached("key.looked_up")
-                run, shared = await begin(), None
+                try:
+                    run, shared = await begin(), None
+                except RunExists:  # begun by another server meanwhile, unless only the id is taken
+                    run = await self._of_key(request)
+                    if run is None:
+                        raise
             return run
 
         run = await self._one_at_a_time(("key", request.caller, request.dag_id, request.idempotency_key), first)

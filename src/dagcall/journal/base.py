@@ -215,7 +215,8 @@ class Journal(Protocol):
         Cancelling the future does not take the batch back.
 
         The future raises `RunExists` (this dag_id and run_id are taken, or this dag_id and logical date: Airflow has
-        one run for a date, and sensors that wait for a date count on it), `JournalFenced`, `JournalError` (refused,
+        one run for a date, and sensors that wait for a date count on it; on a journal that servers share, also this
+        dag_id, caller and idempotency key), `JournalFenced`, `JournalError` (refused,
         medium failed, journal not open). Raises `ValueError` at once for an unknown durability.
         """
         ...

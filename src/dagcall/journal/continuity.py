@@ -34,6 +34,15 @@ def date_taken(head: RunHead) -> RunExists:
     )
 
 
+def key_taken(head: RunHead) -> RunExists:
+    """The refusal of a second run for one caller's key: whoever looks for the key finds the first."""
+    return RunExists(
+        f"DAG {head.key.dag_id!r} already has a run of this caller with this Idempotency-Key; repeat the call to get it.",
+        dag_id=head.key.dag_id,
+        run_id=head.key.run_id,
+    )
+
+
 def check_continues(batch: Batch, known: RunHead | None) -> None:
     """Refuse a batch that does not go on where the journal's head of that run (None: no such run) ends.
 

@@ -1,7 +1,7 @@
 """Batches that stand in a row in the writer's queue, as the arguments of one statement. Pure.
 
 Each batch is checked against what is known of its run, and against what the batches before it will have made of it; a
-refused one leaves nothing. Whether the id and the logical date of a run that begins are free, the database decides: so
+refused one leaves nothing. Whether the id, the logical date and the key of a run that begins are free, the database decides: so
 a run that begins has no number yet, but a place, which is below zero (-1, -2, ...) to tell them apart.
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from dagcall.errors import DagcallError, JournalError, RunExists
-from dagcall.journal.continuity import begins, changing_part, check_continues, date_taken
+from dagcall.journal.continuity import begins, changing_part, check_continues, date_taken, key_taken
 from dagcall.journal.encoding import check_storable, encode_record
 from dagcall.journal.entries import Entry, KnownRun, Outcome
 from dagcall.model.ids import RunKey
@@ -78,11 +78,11 @@ class BatchGroup:
         return (*columns, *_columns(begun, 17))
 
     def taken(self, numbers: Sequence[int]) -> list[RunKey]:
-        """Of the runs that should begin, those whose id or date is taken. `numbers`: what the statement answered."""
+        """Of the runs that should begin, those whose id, date or key is taken. `numbers`: what the statement answered."""
         return [head.key for head, number in zip(self._begun, numbers, strict=True) if not number]
 
     def outcomes(self, numbers: Sequence[int], taken_ids: Collection[RunKey]) -> list[Outcome]:
-        """`taken_ids`: of the runs in `taken`, those whose id is taken; with the others it is the date."""
+        """`taken_ids`: of the runs in `taken`, those whose id is taken; with the others it is the date, or the key."""
         told = []
         for entry, row, error in self._entries:
             if error is None and row < 0 and not numbers[-1 - row]:
@@ -102,8 +102,11 @@ def _refusal(batch: Batch, taken_ids: Collection[RunKey]) -> DagcallError:
     key = batch.head.key
     if not begins(batch):
         return JournalError(f"run {key}: its first batch was refused")
-    if batch.head.logical_date is not None and key not in taken_ids:
-        return date_taken(batch.head)
+    if key not in taken_ids:
+        if batch.head.idempotency_key is not None:
+            return key_taken(batch.head)
+        if batch.head.logical_date is not None:
+            return date_taken(batch.head)
     return RunExists(dag_id=key.dag_id, run_id=key.run_id)
 
 

@@ -64,6 +64,27 @@ class SharedJournalSuite(JournalStorage):
 
         asyncio.run(test())
 
+    def test_a_callers_key_has_one_run_on_all_servers(self, tmp_path: Path) -> None:
+        async def test() -> None:
+            async with self.opened(tmp_path) as first, self.opened(tmp_path) as second:
+                heads = [
+                    head_for(RunKey("shop", str(number)), idempotency_key="k", caller="ann") for number in range(6)
+                ]
+                results = await asyncio.gather(
+                    *(journal.append(first_batch(head)) for journal in (first, second) for head in heads[:3]),
+                    *(journal.append(first_batch(head)) for journal in (second, first) for head in heads[3:]),
+                    return_exceptions=True,
+                )
+                assert [one for one in results if not isinstance(one, RunExists)] == [None]
+                kept, count = await first.list_heads(HeadQuery(idempotency_key="k", caller="ann"))
+                assert count == 1
+                for other in (head_for(OTHER, idempotency_key="k"), head_for(idempotency_key="l", caller="ann")):
+                    await second.append(first_batch(other))
+                assert await first.delete(kept[0].key)
+                await second.append(first_batch(heads[5]))
+
+        asyncio.run(test())
+
     def test_a_server_that_closes_gives_its_runs_to_another(self, tmp_path: Path) -> None:
         async def test() -> None:
             async with self.opened(tmp_path) as heir:

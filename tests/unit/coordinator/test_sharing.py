@@ -11,7 +11,7 @@ from dagcall.coordinator.api import CallRequest, Shared
 from dagcall.coordinator.run import Run
 from dagcall.coordinator.sharing import Sharing, body_of, canonical
 from dagcall.core.machine import RunMachine
-from dagcall.errors import IdempotencyMismatch, InvalidParams, RunNotFound
+from dagcall.errors import IdempotencyMismatch, InvalidParams, RunExists, RunNotFound
 from dagcall.journal.memory import MemoryJournal, MemoryStorage
 from dagcall.model.commands import Failure, Outcome
 from dagcall.model.events import ErrorInfo, RunAccepted
@@ -232,3 +232,23 @@ def test_equal_bodies() -> None:
     assert canonical({"a": 1}) != canonical({"a": True})
     assert canonical({"a": 1}) != canonical({"a": "1"})
     assert body_of(CallRequest("d", results=("a", "b"))) == body_of(CallRequest("d", results=("b", "a")))
+
+
+async def test_a_key_that_another_server_gives_a_run_at_the_same_moment_is_that_run(house: House) -> None:
+    """The journal refuses the second run, and then knows the first."""
+
+    async def begun_elsewhere() -> Run:
+        raise_after = await house.begin(request)()
+        raise RunExists(dag_id=raise_after.key.dag_id, run_id="another")
+
+    request = CallRequest("quote", {"city": "Bern"}, caller="ann", idempotency_key="k")
+    run, shared = await house.sharing.by_key(request, begun_elsewhere)
+    assert (run.key.run_id, shared) == ("run-1", "key")
+
+
+async def test_an_id_that_is_taken_by_a_run_without_the_key_is_refused(house: House) -> None:
+    async def refused() -> Run:
+        raise RunExists(dag_id="quote", run_id="mine")
+
+    with pytest.raises(RunExists):
+        await house.sharing.by_key(CallRequest("quote", {}, run_id="mine", idempotency_key="k"), refused)

@@ -1,5 +1,5 @@
--- Batches of which some begin runs: as `append.sql`. Answers with the runs' numbers by place, 0 for one whose id or
--- logical date is taken; they are kept with the server, for whoever does not hear the answer.
+-- Batches of which some begin runs: as `append.sql`. Answers with the runs' numbers by place, 0 for one whose id,
+-- logical date or key is taken; they are kept with the server, for whoever does not hear the answer.
 WITH fence AS (
     SELECT epoch FROM servers
     WHERE epoch = $1 AND connection = $2 AND fenced_by IS NULL
