@@ -81,6 +81,7 @@ class Server:
             "AIRFLOW_HOME": str(home),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "PYTHONPATH": os.pathsep.join(map(str, (*python_path, SOURCE))),
+            "AIRFLOW__DAGCALL__URL": self.url,
         }
         self.messages = home / "stderr.txt"
         with self.messages.open("wb") as messages:

@@ -261,6 +261,11 @@ class AsyncRunHandle:
     def dag_id(self) -> str:
         return self._run.dag_id
 
+    @property
+    def url(self) -> str:
+        """Where the server tells its outcome."""
+        return self._client._address.of_path(_flow.run_path(self._run))
+
     async def result(self, timeout: float | None = None) -> Any:
         """What `Client.call` returns or raises. `timeout`: seconds to wait, then `NotFinished`; None: until decided."""
         client = self._client

@@ -43,6 +43,10 @@ class Address:
         except ValueError:
             return self.url.host == "localhost"
 
+    def of_path(self, path: str) -> str:
+        """The whole address of something on the server, without credentials."""
+        return f"{str(self.url.copy_with(userinfo=b'')).rstrip('/')}{path}"
+
     @property
     def headers(self) -> dict[str, str]:
         headers = {"user-agent": f"dagcall/{__version__} python/{platform.python_version()}"}

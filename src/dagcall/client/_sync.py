@@ -264,6 +264,11 @@ class RunHandle:
     def dag_id(self) -> str:
         return self._run.dag_id
 
+    @property
+    def url(self) -> str:
+        """Where the server tells its outcome."""
+        return self._client._address.of_path(_flow.run_path(self._run))
+
     def result(self, timeout: float | None = None) -> Any:
         """What `Client.call` returns or raises. `timeout`: seconds to wait, then `NotFinished`; None: until decided."""
         client = self._client

@@ -22,6 +22,22 @@ def get_provider_info() -> dict[str, Any]:
         "description": "Call a DAG like a function and get its result, in milliseconds.",
         "version": __version__,
         "integrations": [{"integration-name": _INTEGRATION, "external-doc-url": "", "tags": ["software"]}],
+        "hooks": [{"integration-name": _INTEGRATION, "python-modules": ["dagcall.provider.hook"]}],
+        "operators": [{"integration-name": _INTEGRATION, "python-modules": ["dagcall.provider.operator"]}],
+        "triggers": [{"integration-name": _INTEGRATION, "python-modules": ["dagcall.provider.trigger"]}],
+        "connection-types": [
+            {
+                "connection-type": "dagcall",
+                "hook-class-name": "dagcall.provider.hook.DagcallHook",
+                "hook-name": "dagcall",
+                "ui-field-behaviour": {
+                    "hidden-fields": ["login"],
+                    "relabeling": {"schema": "Scheme (http or https)", "password": "Token"},
+                    "placeholders": {"host": "127.0.0.1", "port": "8274", "schema": "http"},
+                },
+            }
+        ],
+        "extra-links": ["dagcall.provider.link.CalledRunLink"],
         "cli": ["dagcall.provider.commands.get_dagcall_cli_commands"],
         "config": {
             "dagcall": {

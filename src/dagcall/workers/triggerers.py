@@ -26,6 +26,8 @@ from dagcall.workers.worker import STOP_GRACE
 DEATHS = 10
 _LONGEST_PAUSE = 1.0
 IDLE_SECONDS = 10.0
+LEAVE_SECONDS = 30.0
+"""For how long a killed trigger gets answers, if its process lives: as long as its `on_kill` may take."""
 
 
 class CodeGone(DagcallError):
@@ -52,6 +54,7 @@ class Triggerer:
         """How many triggerers died under a trigger, by its number."""
         self._in_a_row = 0
         self._idle: asyncio.TimerHandle | None = None
+        self._leaving: dict[int, TriggerJob] = {}
 
     @property
     def is_quiet(self) -> bool:
@@ -75,6 +78,9 @@ class Triggerer:
         if self._jobs.pop(job.number, None) is not None:
             self._deaths.pop(job.number, None)
             self._send(CancelTrigger(job.number, killed))
+            if killed and self._connection is not None:
+                self._leaving[job.number] = job
+                self._loop.call_later(LEAVE_SECONDS, self._leaving.pop, job.number, None)
             self._rest()
 
     def end(self) -> None:
@@ -134,7 +140,7 @@ class Triggerer:
     def _on_frame(self, connection: Connection, frame: FromProcess) -> None:
         match frame:
             case Ask():
-                job = self._jobs.get(frame.attempt)
+                job = self._jobs.get(frame.attempt) or self._leaving.get(frame.attempt)
                 if job is not None:
                     number = frame.number
                     job.asked(frame, lambda value, error: connection.send(Reply(number, value, error)))
@@ -152,6 +158,7 @@ class Triggerer:
         if self._connection is not connection:
             return
         self._connection = None
+        self._leaving.clear()
         if self._idle is not None:
             self._idle.cancel()
             self._idle = None

@@ -110,7 +110,9 @@ def test_a_cancelled_run_kills_its_trigger(waiting: Serving, tmp_path: Path) -> 
     waiting.do(waiting.coordinator.cancel(run.key, "me", "enough"))
     eventually(lambda: run.head.state.is_final, "the end of the run")
     assert [ti.state.value for ti in run.machine.instances()] == ["failed"]
-    eventually(lambda: notes.read_text().split() == ["run", "on_kill", "cleanup"], "its end", notes.read_text)
+    eventually(
+        lambda: notes.read_text().split() == ["run", "on_kill", "answered", "cleanup"], "its end", notes.read_text
+    )
 
 
 def test_triggers_that_end_their_process_again_and_again_are_given_up(waiting: Serving) -> None:
