@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dagcall import confidential
+from dagcall.airflow_cfg import AirflowConfig
 from dagcall.coordinator.coordinator import Coordinator, CoordinatorSettings
 from dagcall.coordinator.telemetry import Telemetry
 from dagcall.errors import ConfigError
@@ -66,6 +67,7 @@ def compose(settings: Settings, environment: Mapping[str, str] | None = None) ->
             on_restart=settings.on_restart,
             watch=settings.watch,
             ephemeral_results=ephemeral,
+            has_database=AirflowConfig().has_database(),
         ),
         LeveledJournal(journal),
         WorkerPool(fleet, PoolSettings(limit=limit, memory=memory), airflow_environment(around)),

@@ -70,6 +70,35 @@ def port(text: str) -> int:
     return value
 
 
+@dataclass(frozen=True)
+class RecordMode:
+    """Which runs are recorded in Airflow's metadata database: this share of all, and with `failures` all that failed."""
+
+    share: float
+    failures: bool = False
+
+    @property
+    def is_off(self) -> bool:
+        return self.share == 0 and not self.failures
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Raises ValueError."""
+        if text in ("all", "none", "failures"):
+            return cls(float(text == "all"), failures=text == "failures")
+        name, _, share = text.partition(":")
+        value = float(share)
+        if name != "sample" or not 0 < value <= 1:
+            raise ValueError
+        return cls(value)
+
+
+def record_mode(text: str) -> str:
+    """all, failures, sample:SHARE (of 1, such as sample:0.01) or none"""
+    RecordMode.read(text)
+    return text
+
+
 def text(text: str) -> str:
     return text
 
@@ -221,6 +250,21 @@ class Options(_Section):
         store,
         "URI of the folder for such results, in any store that Airflow's `ObjectStoragePath` knows; `s3://CONN_ID@bucket/folder`",
         unset="`$AIRFLOW_HOME/dagcall/results`",
+    )
+    record: str | None = option(
+        None,
+        record_mode,
+        "which ended runs are written into Airflow's metadata database, where its pages show them: `all`, `failures`, `sample:0.01` (a share of 1) or `none`; see [Airflow](docs/airflow.md)",
+        unset="`all` where Airflow's database is configured, else `none`",
+    )
+    record_keep: float | None = option(
+        None,
+        seconds,
+        "seconds after which recorded runs are deleted from Airflow's database, unless they were cleared there",
+        unset="for ever",
+    )
+    record_backlog: int = option(
+        100_000, count, "runs that may wait to be recorded, in the journal; of more, the oldest are never recorded"
     )
 
 

@@ -2,7 +2,8 @@
 
 Guarantees. A run takes the entries of the queue that it was started for out of it in the batch that accepts it: what
 is queued is started exactly once, though the server may end at any moment. What cannot be started now (overload,
-`max_active_runs`, a file that does not import) stays queued.
+`max_active_runs`, a file that does not import) stays queued. Of DAGs that Airflow starts, having been given the same
+events (`recording`), none is started here, and what is queued for them is dropped.
 
 The events that a run is given are stock's: all of its assets since the run before, up to the youngest entry of the
 queue (`_create_dag_runs_asset_triggered`, airflow/jobs/scheduler_job_runner.py).
@@ -40,12 +41,15 @@ class AssetRuns:
         call: Callable[[CallRequest], Awaitable[object]],
         active_runs: Callable[[str], int],
         new_run_id: Callable[[float, str], str],
+        starts_elsewhere: Callable[[str], Awaitable[bool]],
     ) -> None:
-        """`active_runs`: how many runs of a DAG have not ended."""
+        """`active_runs`: how many runs of a DAG have not ended. `starts_elsewhere`: whether somebody else, who hears of the
+        same events, starts a DAG; raises Unavailable while that is unknown."""
         self._assets = assets
         self._call = call
         self._active_runs = active_runs
         self._new_run_id = new_run_id
+        self._starts_elsewhere = starts_elsewhere
         self._wake = asyncio.Event()
         self._starting: dict[str, asyncio.Task[None]] = {}
 
@@ -74,7 +78,10 @@ class AssetRuns:
         taken = self._assets.book.take(dag_id)
         try:
             reached("assets.due")
-            await self._call(await self._request(dag_id, taken))
+            if await self._starts_elsewhere(dag_id):
+                await self._assets.dequeue(taken)
+            else:
+                await self._call(await self._request(dag_id, taken))
             self._wake.set()  # for what was queued meanwhile
         except DagcallError as error:
             self._assets.book.put_back(taken)

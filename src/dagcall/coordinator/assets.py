@@ -24,6 +24,7 @@ from dagcall.model.assets import (
     Queued,
     Source,
 )
+from dagcall.model.finished_run import HandedEvent
 from dagcall.model.ids import RunKey
 from dagcall.model.plan import DagPlan
 from dagcall.model.records import RunHead
@@ -89,6 +90,20 @@ class Assets:
 
     async def events(self, query: AssetEventQuery) -> tuple[list[AssetEvent], int]:
         return await self._journal.assets.events(query)
+
+    async def handed(self, run: RunKey) -> tuple[HandedEvent, ...]:
+        """The events of a run's tasks, in their order, as they are given to Airflow. Raises JournalError."""
+        query = AssetEventQuery(source_dag_id=run.dag_id, source_run_id=run.run_id, limit=None)
+        handed = []
+        for event in (await self._journal.assets.events(query))[0]:
+            asset = self.book.assets[event.asset_id]
+            source = event.source.task_id or "", event.source.map_index
+            handed.append(
+                HandedEvent(
+                    *asset.key, asset.group, asset.extra, event.extra, *source, event.aliases, event.partition_key
+                )
+            )
+        return tuple(handed)
 
     async def created_runs(self, events: Sequence[AssetEvent]) -> dict[int, list[tuple[RunHead, bool]]]:
         found: dict[int, list[tuple[RunHead, bool]]] = {event.id: [] for event in events}

@@ -25,6 +25,7 @@ from dagcall.coordinator.catalog import Catalog, Served
 from dagcall.coordinator.cipher import Cipher
 from dagcall.coordinator.clock import Clock, SystemClock
 from dagcall.coordinator.codes import CodesInUse
+from dagcall.coordinator.draining import drain
 from dagcall.coordinator.driver import Driver, Surroundings
 from dagcall.coordinator.exposure import Exposure
 from dagcall.coordinator.fencing import farewell, fenced
@@ -38,6 +39,7 @@ from dagcall.coordinator.observation import Observation
 from dagcall.coordinator.pools import Pools
 from dagcall.coordinator.post.elsewhere import Elsewhere
 from dagcall.coordinator.recent import Recent
+from dagcall.coordinator.recording import Recording
 from dagcall.coordinator.recovery import rebuild
 from dagcall.coordinator.retaking import Retaking
 from dagcall.coordinator.retention import forget, forget_old_runs
@@ -96,7 +98,9 @@ class Coordinator:
             self._exposure,
         )
         self.assets = Assets(journal, self._clock, lambda: self._asset_runs.wake())
-        self._asset_runs = AssetRuns(self.assets, self.call, self._active_runs, self._clock.new_run_id)
+        self.recording = Recording(journal, workers, self.assets, self._clock.now)
+        elsewhere = self.recording.starts_elsewhere
+        self._asset_runs = AssetRuns(self.assets, self.call, self._active_runs, self._clock.new_run_id, elsewhere)
         self.settings: dict[str, Any] = {}
         self.options = Options()
         self._survival = Survival()
@@ -187,6 +191,7 @@ class Coordinator:
             self._settings.durability or self.options.durability, self._settings.on_restart or self.options.on_restart
         )
         self.stored.begin(self.settings)
+        self.recording.begin(self.options, self._settings.has_database, epoch)
         # Taken out at once: what is left is shown to others.
         cipher = Cipher(str(self.settings.pop("fernet_key", "")))
         self.kept = keep(
@@ -238,24 +243,15 @@ class Coordinator:
             self._tasks.append(asyncio.create_task(self._succession.serve(), name="dagcall-succession"))
         self._tasks.append(asyncio.create_task(self._asset_runs.serve(), name="dagcall-asset-runs"))
         self._tasks += self._observed.tasks()
+        self._tasks.append(asyncio.create_task(self.recording.serve(), name="dagcall-recording"))
         if (keep := self.options.keep_runs) is not None:
             forgetting = forget_old_runs(self._journal, self.stored, keep, self._clock.now, self._forgotten)
             self._tasks.append(asyncio.create_task(forgetting, name="dagcall-retention"))
 
     async def drain(self, limit: float) -> None:
-        """Take no more calls; wait at most `limit` seconds for the active runs and their callbacks."""
+        """Take no more calls; wait at most `limit` seconds for the active runs, their callbacks and their recording."""
         self._stopping = True
-        try:
-            async with asyncio.timeout(limit):
-                await self._idle.wait()
-                await self._notices.wait()
-        except TimeoutError:
-            log.warning(
-                "%d run(s) and %d callback(s) were not finished within the drain limit of %g s",
-                len(self._drivers),
-                self._notices.count,
-                limit,
-            )
+        await drain(limit, self._idle, self._drivers, self._notices, self.recording)
 
     async def stop(self) -> None:
         """Stop everything; unfinished runs stay in the journal for the next start."""
@@ -267,6 +263,7 @@ class Coordinator:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.recording.close()
         await self._retaking.stop()
         await self._notices.stop()
         await self.elsewhere.stop()
@@ -390,6 +387,7 @@ class Coordinator:
             "dags": len(self.catalog.plans()),
             "import_errors": len(self.catalog.import_errors()),
             **self._workers.statistics(),
+            **self.recording.statistics(),
         }
 
     def _served(self, request: CallRequest) -> Served:
@@ -477,6 +475,7 @@ class Coordinator:
             self._on_answered(run)
         if run.head.state.is_final:
             self._recent.keep(run)
+            self.recording.ended(run)
         self._codes.unuse(driver.code)
         self._observed.ended(run)
         for key in self._turns.leave(run.key):

@@ -90,6 +90,12 @@ FAMILIES: Final[dict[str, Told]] = {
     "dagcall_journal_size_bytes": Told("gauge", "The journal on this machine's disk, its log included."),
     "dagcall_journal_up": Told("gauge", "1: what is appended is kept; 0: the journal is away or fails."),
     "dagcall_journal_fenced": Told("gauge", "1: another server has opened the journal, and this one ends."),
+    "dagcall_recorded_total": Told("counter", "Runs that were written into Airflow's metadata database."),
+    "dagcall_recording_waiting": Told("gauge", "Runs in memory that wait for it."),
+    "dagcall_recording_behind": Told("gauge", "1: more wait than memory holds, and are read from the journal."),
+    "dagcall_recording_lag_seconds": Told("gauge", "How long before the latest end of a run the oldest of them ended."),
+    "dagcall_recording_shed_total": Told("counter", "Runs that are not recorded, because `record_backlog` was reached."),
+    "dagcall_recording_given_up_total": Told("counter", "Runs that Airflow's database did not take."),
     "dagcall_event_loop_lag_seconds": Told("histogram", "How much later than it should the event loop came to a timer."),
     "dagcall_process_resident_memory_bytes": Told("gauge", "Of the server's own process."),
     "dagcall_dags": Told("gauge", "DAGs that are served.", (), "dagbag_size"),
@@ -273,6 +279,12 @@ def _gauges(statistics: dict[str, int]) -> dict[str, float | Histogram]:
         "dagcall_triggers_running": "triggers",
         "dagcall_dags": "dags",
         "dagcall_import_errors": "import_errors",
+        "dagcall_recorded_total": "recorded",
+        "dagcall_recording_waiting": "recording_waiting",
+        "dagcall_recording_behind": "recording_behind",
+        "dagcall_recording_lag_seconds": "recording_lag_seconds",
+        "dagcall_recording_shed_total": "recording_shed",
+        "dagcall_recording_given_up_total": "recording_given_up",
     }
     return {name: statistics[key] for name, key in names.items() if key in statistics}
 

@@ -8,6 +8,7 @@ UNMAPPED = -1
 """The `map_index` of an instance that is not (or not yet) expanded, as in Airflow."""
 
 _ATTEMPTS = uuid.UUID("6f0e9a1c-5a3b-4d53-9d2e-0d8f3a4b7c11")
+_TRIES = uuid.UUID("c2a9b3de-6d0c-4e0b-8f5e-3f1f6f0f9a57")
 
 
 class RunKey(NamedTuple):
@@ -41,3 +42,8 @@ def attempt_uuid(run: RunKey, attempt: int) -> str:
     digest[8] = digest[8] & 0x3F | 0x80  # RFC 9562's variant
     text = digest.hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def try_uuid(run: RunKey, task: TaskKey, try_number: int) -> str:
+    """Of an earlier try, or (0) of a task instance that never had one: Airflow's history has an id for each."""
+    return str(uuid.uuid5(_TRIES, f"{run}/{task}/{try_number}"))

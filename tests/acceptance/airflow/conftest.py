@@ -89,13 +89,26 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
         installation.stop()
 
 
+Beside = Callable[..., Server]
+
+
 @pytest.fixture
-def beside(airflow: Airflow, tmp_path: Path) -> Iterator[Callable[..., Server]]:
+def beside(airflow: Airflow, tmp_path: Path) -> Iterator[Beside]:
     """Starts servers of dagcall with the configuration of `airflow`, on its DAGs; `options` are those of `Server`."""
+    yield from _starting(airflow, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def beside_module(airflow: Airflow, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Beside]:
+    """The same, for a server that the tests of a module share."""
+    yield from _starting(airflow, tmp_path_factory.mktemp("beside"))
+
+
+def _starting(airflow: Airflow, folder: Path) -> Iterator[Beside]:
     started: list[Server] = []
 
     def start(*, environment: Mapping[str, str] | None = None, dags: Path = DAGS, **options: Any) -> Server:
-        home = tmp_path / f"dagcall-{len(started)}"
+        home = folder / f"dagcall-{len(started)}"
         home.mkdir()
         server = Server(home, dags, environment=airflow.environment | dict(environment or {}), **options)
         started.append(server)

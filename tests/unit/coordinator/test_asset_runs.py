@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dagcall.coordinator.api import CallRequest
 from dagcall.coordinator.asset_runs import AssetRuns
 from dagcall.coordinator.assets import Assets
-from dagcall.errors import DagBroken, DagcallError, Overloaded
+from dagcall.errors import DagBroken, DagcallError, Overloaded, Unavailable
 from dagcall.journal.assets import AssetEventQuery
 from dagcall.journal.memory import MemoryJournal, MemoryStorage
 from dagcall.model.assets import AssetCondition, AssetDeclaration, AssetRef
@@ -55,7 +55,15 @@ class Server:
         self.active: dict[str, int] = {}
         self.started = asyncio.Event()
         self.assets = Assets(self.journal, self.clock, lambda: self.runs.wake())
-        self.runs = AssetRuns(self.assets, self.call, lambda dag_id: self.active.get(dag_id, 0), self.clock.new_run_id)
+        self.elsewhere: set[str] = set()
+        self.elsewhere_is_known = True
+        self.runs = AssetRuns(
+            self.assets,
+            self.call,
+            lambda dag_id: self.active.get(dag_id, 0),
+            self.clock.new_run_id,
+            self.starts_elsewhere,
+        )
 
     async def __aenter__(self) -> "Server":
         await self.journal.open()
@@ -69,6 +77,11 @@ class Server:
         await asyncio.gather(self._serving, return_exceptions=True)
         await self.assets.stop()
         await self.journal.close()
+
+    async def starts_elsewhere(self, dag_id: str) -> bool:
+        if not self.elsewhere_is_known:
+            raise Unavailable("nobody can tell")
+        return dag_id in self.elsewhere
 
     async def call(self, request: CallRequest) -> None:
         if self.refusals:
@@ -115,6 +128,28 @@ async def test_a_due_dag_is_started_with_what_it_waited_for() -> None:
         assert request.asset_changes is not None
         assert [one.triggering for one in request.asset_changes.consumed] == [False, False, True]
         assert server.assets.book.queued() == []
+
+
+async def test_what_somebody_else_starts_is_not_started_here_too() -> None:
+    async with Server(MemoryStorage(), plan("theirs", "any", "a"), plan("ours", "any", "a")) as server:
+        server.elsewhere = {"theirs"}
+        await server.emit("a")
+        await server.settled()
+        assert server.told() == [("ours", ["a"])]
+        assert server.assets.book.queued() == []
+
+
+async def test_while_nobody_can_tell_who_starts_it_it_is_not_started() -> None:
+    async with Server(MemoryStorage(), plan("one", "any", "a")) as server:
+        server.elsewhere_is_known = False
+        await server.emit("a")
+        await server.settled()
+        assert server.told() == []
+        assert len(server.assets.book.queued()) == 1
+        server.elsewhere_is_known = True
+        server.runs.wake()
+        await server.settled()
+        assert server.told() == [("one", ["a"])]
 
 
 async def test_what_is_broken_stays_queued_until_something_changes() -> None:
