@@ -49,13 +49,6 @@ def one_of(*choices: str) -> Callable[[str], str]:
     return choice
 
 
-def no_authentication(text: str) -> str:
-    """none (this version serves loopback addresses without credentials; it must not look as if it asked for any)"""
-    if text != "none":
-        raise ValueError
-    return text
-
-
 def store(text: str) -> str:
     """the URI of a folder in a store that all processes see, which memory: is not"""
     if text.startswith("memory:"):
@@ -172,6 +165,28 @@ class Launch(_Section):
         unset="`$AIRFLOW_HOME/dagcall/journal.db`",
         sensitive=True,
     )
+    auth: str = option(
+        "none",
+        one_of("none", "airflow", "token"),
+        "who is let in ([security](docs/security.md)). `none`: everybody who reaches it, so only loopback addresses are served. `airflow`: users of Airflow, with a token of `POST /auth/token`; Airflow's auth manager decides. `token`: those of `dagcall token create`",
+    )
+    auth_cache: float = option(
+        5.0, seconds, "seconds for which a decision of Airflow's auth manager holds: so late a revoked token is refused"
+    )
+    tokens: str | None = option(
+        None, text, "the file of `dagcall token`; servers may share it", unset="`$AIRFLOW_HOME/dagcall/tokens.json`"
+    )
+    audit: str = option(
+        "changes",
+        one_of("none", "changes", "all"),
+        "what the log tells of who did what, where credentials are asked for: `changes`: calls, changes and refusals; `all`: what is read, too",
+    )
+    allowed_hosts: str | None = option(
+        None,
+        text,
+        "names, with commas, by which clients address the server, besides its own",
+        unset="`host`, `url` and the machine's name",
+    )
     share_port: bool = option(
         False, flag, "`True`: listen on a port on which other servers listen too (`--share-port`)"
     )
@@ -181,11 +196,6 @@ class Launch(_Section):
 class Options(_Section):
     """What a deployment may choose. Seconds, unless a comment says otherwise; None: no limit."""
 
-    auth: str = option(
-        "none",
-        no_authentication,
-        "this version serves loopback addresses without credentials, and refuses to start with anything else here",
-    )
     expose: str = option(
         "marked",
         one_of("marked", "tagged", "all"),

@@ -24,6 +24,7 @@ from dagcall.model.pool import UNLIMITED, Pool
 from dagcall.model.records import JournalRecord, RunHead
 from dagcall.model.references import Reference
 from dagcall.options import Options
+from dagcall.workers.base import AirflowSide
 
 
 @dataclass(frozen=True)
@@ -338,6 +339,11 @@ class CoordinatorView(Protocol):
     def metrics(self) -> MetricsView: ...
 
     @property
+    def airflow(self) -> AirflowSide:
+        """What answers questions about the Airflow installation; started by the first."""
+        ...
+
+    @property
     def is_stopping(self) -> bool: ...
 
     @property
@@ -364,6 +370,10 @@ class CoordinatorView(Protocol):
 
     async def run(self, key: RunKey) -> RunView:
         """Raises RunNotFound, DagNotFound."""
+        ...
+
+    async def dag_ids(self) -> set[str]:
+        """Of which DAGs there are runs, served now or not."""
         ...
 
     async def list_runs(self, query: HeadQuery) -> tuple[list[RunHead], int]: ...

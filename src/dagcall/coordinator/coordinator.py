@@ -67,7 +67,7 @@ from dagcall.model.events import CancelRequested, RunAccepted
 from dagcall.model.ids import RunKey
 from dagcall.model.records import RunHead
 from dagcall.options import Options
-from dagcall.workers.base import Code, Workers
+from dagcall.workers.base import AirflowSide, Code, Workers
 
 log = logging.getLogger("dagcall.coordinator")
 
@@ -147,6 +147,10 @@ class Coordinator:
         self._tasks: list[asyncio.Task[None]] = []
         self._idle = asyncio.Event()
         self._idle.set()
+
+    @property
+    def airflow(self) -> AirflowSide:
+        return self._workers.airflow
 
     @property
     def is_stopping(self) -> bool:
@@ -348,6 +352,9 @@ class Coordinator:
             await self._resumed.wait()
             return True
         return key in self._drivers or await self._retaking.settled(key)
+
+    async def dag_ids(self) -> set[str]:
+        return await self._journal.dag_ids()
 
     async def list_runs(self, query: HeadQuery) -> tuple[list[RunHead], int]:
         return await self._journal.list_heads(query)

@@ -35,6 +35,8 @@ def add_query(where: SomeConditions, query: AssetEventQuery) -> SomeConditions:
         named = where.is_one_of("alias", query.aliases)
         where.add(f"({itself} OR id IN (SELECT event_id FROM asset_event_aliases WHERE {named}))")
     where.equal("source_dag_id", query.source_dag_id)
+    if query.source_dag_ids is not None:
+        where.add(f"(source_dag_id IS NULL OR {where.is_one_of('source_dag_id', query.source_dag_ids)})")
     where.equal("source_task_id", query.source_task_id)
     where.equal("source_run_id", query.source_run_id)
     where.equal("source_map_index", query.source_map_index)

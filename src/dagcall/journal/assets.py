@@ -33,6 +33,8 @@ class AssetEventQuery:
     asset_ids: frozenset[int] | None = None
     aliases: frozenset[str] | None = None
     source_dag_id: str | None = None
+    source_dag_ids: frozenset[str] | None = None
+    """Only from these DAGs, and those that are from none."""
     source_task_id: str | None = None
     source_run_id: str | None = None
     source_map_index: int | None = None

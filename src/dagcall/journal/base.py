@@ -250,6 +250,10 @@ class Journal(Protocol):
         """One page of the runs that match, and exactly how many match in all, as of one moment."""
         ...
 
+    async def dag_ids(self) -> set[str]:
+        """Of which DAGs there are runs."""
+        ...
+
     async def delete(self, key: RunKey) -> bool:
         """Forget a run, its records and what events it consumed; False when there is none. Plans and events stay."""
         ...

@@ -111,6 +111,9 @@ class LeveledJournal:
         found = list(heapq.merge(there, here, key=order_of(query))) if here else there
         return found[query.offset : query.offset + query.limit], count + more
 
+    async def dag_ids(self) -> set[str]:
+        return await self._journal.dag_ids() | {key.dag_id for key in self._here}
+
     async def delete(self, key: RunKey) -> bool:
         if key not in self._here:
             return await self._journal.delete(key)

@@ -145,6 +145,9 @@ class MemoryJournal:
             found.sort(key=lambda run, column=column: _sort_key(run, column), reverse=descending)  # type: ignore[misc]
         return [run.head for run in found[query.offset : query.offset + query.limit]], len(found)
 
+    async def dag_ids(self) -> set[str]:
+        return {key.dag_id for key in self._opened().runs}
+
     async def delete(self, key: RunKey) -> bool:
         return self.forget(key)
 

@@ -88,6 +88,7 @@ def _matches(event: AssetEvent, query: AssetEventQuery) -> bool:
     return (
         (by_asset or (query.aliases is not None and not query.aliases.isdisjoint(event.aliases)))
         and (query.source_dag_id is None or source.dag_id == query.source_dag_id)
+        and (query.source_dag_ids is None or source.dag_id is None or source.dag_id in query.source_dag_ids)
         and (query.source_task_id is None or source.task_id == query.source_task_id)
         and (query.source_run_id is None or source.run_id == query.source_run_id)
         and (query.source_map_index is None or source.map_index == query.source_map_index)

@@ -31,7 +31,7 @@ from dagcall.journal.postgres_schema import statement
 from dagcall.journal.postgres_store import PostgresStore
 from dagcall.journal.postgres_wire import PostgresWire
 from dagcall.journal.postgres_writer import PATIENCE, Patience, PostgresWriter
-from dagcall.journal.rows import add_query, head_of, order_by, with_total
+from dagcall.journal.rows import DAG_IDS, add_query, head_of, order_by, with_total
 from dagcall.journal.store import Change
 from dagcall.model.assets import AssetChanges
 from dagcall.model.ids import RunKey
@@ -149,6 +149,9 @@ class PostgresJournal:
         rows = await self._fetch(with_total("runs", where.sql, heads, order), *where.values)
         found = await self._decoded(lambda: [head_of(row[1:]) for row in rows if row[1] is not None], len(rows))
         return found, rows[0][0]
+
+    async def dag_ids(self) -> set[str]:
+        return {row[0] for row in await self._fetch(DAG_IDS)}
 
     async def close(self) -> None:
         if self._state == "open":

@@ -142,6 +142,9 @@ class SqliteJournal:
     async def list_heads(self, query: HeadQuery) -> tuple[list[RunHead], int]:
         return await self._read(sqlite_reading.page, query)
 
+    async def dag_ids(self) -> set[str]:
+        return await self._read(sqlite_reading.dag_ids)
+
     async def close(self) -> None:
         if self._state == "open":
             self._state = "closing"

@@ -14,7 +14,7 @@ from dagcall.journal.base import HeadQuery
 from dagcall.journal.checksums import checksum
 from dagcall.journal.conditions import Conditions
 from dagcall.journal.encoding import decode_plan, decode_record
-from dagcall.journal.rows import add_query, head_of, order_by
+from dagcall.journal.rows import DAG_IDS, add_query, head_of, order_by
 from dagcall.journal.sqlite_file import statement
 from dagcall.model.ids import RunKey
 from dagcall.model.plan import DagPlan
@@ -43,6 +43,10 @@ def plan_of(connection: sqlite3.Connection, dag_id: str, version: str) -> DagPla
 def head(connection: sqlite3.Connection, key: RunKey) -> RunHead | None:
     found = connection.execute(ONE_HEAD, key).fetchone()
     return None if found is None else checked_head(found)
+
+
+def dag_ids(connection: sqlite3.Connection) -> set[str]:
+    return {dag_id for (dag_id,) in connection.execute(DAG_IDS)}
 
 
 def unfinished(connection: sqlite3.Connection) -> list[RunHead]:

@@ -67,7 +67,7 @@ async def call(context: Context, request: Request, caller: Caller) -> Response:
             timeout=query.seconds("timeout", positive=True),
             run_id=run_id,
             caller=caller.name,
-            idempotency_key=key,
+            idempotency_key=caller.scoped(key),
             may_share=True,
             waits=not wait.at_once,
             on_disconnect=on_disconnect,

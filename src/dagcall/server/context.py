@@ -1,13 +1,14 @@
 """What every handler is given besides its request."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from dagcall.coordinator.api import CoordinatorView
 from dagcall.server.attendance import Attendance
+from dagcall.server.audit import Audit
 from dagcall.server.policy import Caller, Policy
 from dagcall.server.settings import ServerSettings
 
@@ -20,6 +21,7 @@ class Context:
     settings: ServerSettings
     policy: Policy
     attendance: Attendance
+    audit: Audit = field(default_factory=Audit)
 
 
 Handler = Callable[[Context, Request, Caller], Awaitable[Response]]

@@ -6,9 +6,11 @@ Refuses what a web page or a rebound name could send to a server on loopback (a 
 else is our own fault and a 500 without details, told to the log.
 """
 
+import ipaddress
 import logging
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -34,6 +36,9 @@ log = logging.getLogger("dagcall.server")
 
 API_V2 = "/api/v2/"
 
+LOGIN = "/auth/"
+
+_FORM = re.compile(rb"(application/x-www-form-urlencoded|multipart/form-data)\s*(;|$)", re.IGNORECASE)
 _JSON_TYPE = re.compile(rb"application/json\s*(;|$)", re.IGNORECASE)
 _DAMAGED = "What the journal holds of this is damaged, and is not answered; the server's log tells more."
 _NO_JOURNAL = (
@@ -53,6 +58,8 @@ class Guard:
     def __init__(self, app: ASGIApp, settings: ServerSettings) -> None:
         self._app = app
         self._names = host_names(settings)
+        self._any_address = settings.any_address
+        self._login = settings.login
         self._known_hosts: set[bytes] = set()
         """Values of `Host` that passed: looking is quicker than taking apart. Bounded by names x ports."""
 
@@ -121,12 +128,20 @@ class Guard:
         if encoding is not None:
             raise UnsupportedMediaType("A request body must not have a Content-Encoding: send it as it is.")
         if has_body and (content_type is None or _JSON_TYPE.match(content_type) is None):
+            if (
+                self._login
+                and scope["path"].startswith(LOGIN)
+                and content_type is not None
+                and _FORM.match(content_type)
+            ):
+                return
             raise UnsupportedMediaType(
                 "A body needs Content-Type: application/json (with curl: -H 'Content-Type: application/json')."
             )
 
     def _check_host(self, host: bytes | None) -> None:
-        if host is None or _name(host.decode("latin-1")) not in self._names:
+        name = None if host is None else _name(host.decode("latin-1"))
+        if host is None or name is None or not (name in self._names or (self._any_address and _is_address(name))):
             raise Misdirected()
         if len(self._known_hosts) < 64:
             self._known_hosts.add(host)
@@ -144,6 +159,13 @@ def _name(host: str) -> str | None:
     if not colon or host.endswith("]"):
         return host.lower()
     return name if port.isdecimal() and port.isascii() else None
+
+
+def _is_address(name: str) -> bool:
+    with suppress(ValueError):
+        ipaddress.ip_address(name.strip("[]"))
+        return True
+    return False
 
 
 async def _answer(error: Problem | AirflowError | NoSuchMethod, scope: Scope, receive: Receive, send: Send) -> None:

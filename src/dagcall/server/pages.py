@@ -6,10 +6,11 @@ from functools import cache
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from dagcall.errors import NotAllowed
+from dagcall.errors import NotAllowed, Unavailable
 from dagcall.server.accept import JSON
 from dagcall.server.context import Context
 from dagcall.server.docs_page import CONTENT_SECURITY_POLICY, docs_html
+from dagcall.server.guarded import seen_by
 from dagcall.server.openapi import dag_document, openapi_document
 from dagcall.server.policy import Caller, Permission
 from dagcall.server.problems import encode
@@ -31,13 +32,15 @@ async def docs(context: Context, request: Request, caller: Caller) -> Response:
 
 async def openapi(context: Context, request: Request, caller: Caller) -> Response:
     """GET /openapi.json: open to everybody; the DAGs are in it for those who may see them, once they are loaded."""
+    if not context.coordinator.catalog.is_loaded:
+        return Response(_rendered()[0], media_type=JSON)
+    if not context.policy.is_open:
+        try:
+            caller = await context.policy.check(Permission.DAG_READ, request)
+            context = await seen_by(context, caller)
+        except (NotAllowed, Unavailable):
+            return Response(_rendered()[0], media_type=JSON)
     catalog = context.coordinator.catalog
-    try:
-        await context.policy.check(Permission.DAG_READ, request)
-    except NotAllowed:
-        return Response(_rendered()[0], media_type=JSON)
-    if not catalog.is_loaded:
-        return Response(_rendered()[0], media_type=JSON)
     return Response(encode(openapi_document(_table(), catalog.plans())), media_type=JSON)
 
 

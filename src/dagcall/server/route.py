@@ -11,6 +11,7 @@ from starlette.routing import Route as StarletteRoute
 from starlette.types import Receive, Scope, Send
 
 from dagcall.errors import Loading, NotSupported
+from dagcall.server import guarded
 from dagcall.server.context import Context, Handler
 from dagcall.server.policy import Permission
 from dagcall.server.problems import NoSuchMethod
@@ -81,8 +82,11 @@ class PathEndpoint:
         if route.needs_dags and not context.coordinator.catalog.is_loaded:
             raise Loading(retry_after=1.0)
         request = Request(scope, receive)
-        caller = await context.policy.check(route.permission, request)
-        response = await route.handler(context, request, caller)
+        if context.policy.is_open:
+            caller = await context.policy.check(route.permission, request)
+            response = await route.handler(context, request, caller)
+        else:
+            response = await guarded.answer(route, context, request)
         await response(scope, receive, send)
 
 

@@ -70,7 +70,7 @@ def _value_routes(path: str, summary: str) -> tuple[Route, Route]:
     get = Route(
         "GET",
         path,
-        Permission.RUN_READ,
+        Permission.RESULT_READ,
         values.value,
         summary,
         _CALL_TAG,
@@ -163,7 +163,7 @@ CALL_ROUTES = (
     Route(
         "GET",
         "/call/{dag_id}/{run_id}",
-        Permission.RUN_READ,
+        Permission.RESULT_READ,
         calls.attach,
         "Attach to a run: the same answer as the call's",
         _CALL_TAG,
@@ -184,7 +184,7 @@ CALL_ROUTES = (
     Route(
         "GET",
         "/call/{dag_id}/{run_id}/events",
-        Permission.RUN_READ,
+        Permission.RESULT_READ,
         calls.events,
         "A run's events, as NDJSON or Server-Sent Events",
         _CALL_TAG,
@@ -195,7 +195,7 @@ CALL_ROUTES = (
     Route(
         "GET",
         "/call/{dag_id}/{run_id}/critical-path",
-        Permission.RUN_READ,
+        Permission.INSTANCE_READ,
         critical_path.show,
         "Where the time to the answer went",
         _CALL_TAG,

@@ -12,7 +12,6 @@ wait, and ends with exit code 5. Whether another is started in its place is its 
 import asyncio
 import contextlib
 import gc
-import ipaddress
 import logging
 import signal
 import socket
@@ -22,10 +21,12 @@ import uvicorn
 
 from dagcall.compose import Settings, compose
 from dagcall.coordinator.coordinator import Coordinator
-from dagcall.errors import ConfigError, DagcallError, UsageError
+from dagcall.errors import DagcallError, UsageError
 from dagcall.model.survival import Durability, OnRestart
 from dagcall.server import systemd
+from dagcall.server.access import Access
 from dagcall.server.app import create_app
+from dagcall.server.audit import Audit
 from dagcall.server.http_protocol import BoundedHttp
 from dagcall.server.listening import listen
 from dagcall.server.settings import ServerSettings
@@ -35,7 +36,6 @@ log = logging.getLogger("dagcall.server")
 
 FENCED = 5
 """The exit code, as of a server that could not have the journal to begin with."""
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def serve(
@@ -49,14 +49,15 @@ def serve(
     on_restart: OnRestart | None = None,
     memory: int | None = None,
     share_port: bool = False,
+    access: Access | None = None,
 ) -> int:
     """Serve until a signal. Returns the exit code.
 
     Raises:
         ConfigError, JournalUrlError, JournalError: nothing was started.
     """
-    if host not in _LOOPBACK:
-        raise _not_loopback(host)
+    access = access or Access()
+    access.check_address(host)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
     processes.set_title("server")
@@ -74,8 +75,7 @@ def serve(
         )
     )
     listener = listen(host, port, share_port=share_port)
-    if not ipaddress.ip_address(listener.getsockname()[0]).is_loopback:
-        raise _not_loopback(listener.getsockname()[0])
+    access.check_address(listener.getsockname()[0])
     try:
         import uvloop
 
@@ -84,18 +84,20 @@ def serve(
         runner = asyncio.Runner()
     try:
         with runner, contextlib.closing(listener):
-            return runner.run(_Server(coordinator, listener, host, dags_folder, share_port).run())
+            return runner.run(_Server(coordinator, listener, host, dags_folder, share_port, access).run())
     finally:
         processes.end_descendants()
 
 
-def _not_loopback(host: str) -> ConfigError:
-    return ConfigError(f"--host {host}: only loopback addresses are served while [dagcall] auth is none")
-
-
 class _Server:
     def __init__(
-        self, coordinator: Coordinator, listener: socket.socket, host: str, folder: str | None, share_port: bool
+        self,
+        coordinator: Coordinator,
+        listener: socket.socket,
+        host: str,
+        folder: str | None,
+        share_port: bool,
+        access: Access,
     ) -> None:
         self._coordinator = coordinator
         self._listener = listener
@@ -103,7 +105,17 @@ class _Server:
         self._shares_port = share_port
         self._loaded = asyncio.Event()
         self._signals: asyncio.Queue[int] = asyncio.Queue()
-        app = create_app(coordinator, ServerSettings(host=host, port=listener.getsockname()[1]))
+        self._access = access
+        self._policy = access.policy(coordinator)
+        asks = not self._policy.is_open
+        settings = ServerSettings(
+            host=host,
+            port=listener.getsockname()[1],
+            allowed_hosts=access.hosts(),
+            any_address=asks,
+            login=access.auth == "airflow",
+        )
+        app = create_app(coordinator, settings, self._policy, Audit(access.audit))
         config = uvicorn.Config(
             app,
             http=BoundedHttp,
@@ -168,6 +180,8 @@ class _Server:
         await self._coordinator.start()
         host, port = self._listener.getsockname()[:2]
         log.info("listening on http://%s:%d; loading %s", host, port, self._folder or "Airflow's DAG bundles")
+        log.info("%s", self._access.announcement())
+        self._policy.begin()
         await self._coordinator.load()
         # What was loaded stays: the collector need not look at it again, nor as often as for small programs.
         gc.collect()

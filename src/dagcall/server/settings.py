@@ -17,3 +17,8 @@ class ServerSettings:
     default_wait: float = 30.0
     body_limit: int = 16 * 1024 * 1024
     allowed_hosts: tuple[str, ...] = ()
+    any_address: bool = False
+    """An IP address in `Host` is accepted, whichever: what names rebind to other addresses is no danger to who asks for
+    credentials."""
+    login: bool = False
+    """There is a page to log in, with a form."""

@@ -63,7 +63,7 @@ ASSET_ROUTES: tuple[Route, ...] = (
     ),
     get(
         _ASSETS + "/aliases",
-        Permission.ASSET_READ,
+        Permission.ASSET_ALIAS_READ,
         assets.list_aliases,
         "Aliases",
         _TAG,
@@ -71,10 +71,10 @@ ASSET_ROUTES: tuple[Route, ...] = (
         _NAME,
         _NAME_PREFIX,
     ),
-    get(_ASSETS + "/aliases/{asset_alias_id}", Permission.ASSET_READ, assets.get_alias, "One alias", _TAG),
+    get(_ASSETS + "/aliases/{asset_alias_id}", Permission.ASSET_ALIAS_READ, assets.get_alias, "One alias", _TAG),
     get(
         _ASSETS + "/events",
-        Permission.ASSET_READ,
+        Permission.ASSET_EVENT_READ,
         asset_events.list_events,
         "Events of assets",
         _TAG,
@@ -100,7 +100,7 @@ ASSET_ROUTES: tuple[Route, ...] = (
     change(
         "POST",
         _ASSET + "/materialize",
-        Permission.DAG_CALL,
+        Permission.ASSET_EDIT,
         assets.materialize,
         "Start the DAG that updates an asset",
         _TAG,
@@ -109,7 +109,7 @@ ASSET_ROUTES: tuple[Route, ...] = (
     ),
     get(
         _ASSET + "/queuedEvents",
-        Permission.ASSET_READ,
+        Permission.ASSET_QUEUE_READ,
         asset_events.list_queued,
         "DAGs that an update of the asset is queued for",
         _TAG,
@@ -118,7 +118,7 @@ ASSET_ROUTES: tuple[Route, ...] = (
     change(
         "DELETE",
         _ASSET + "/queuedEvents",
-        Permission.ASSET_EDIT,
+        Permission.ASSET_QUEUE_EDIT,
         asset_events.delete_queued,
         "Forget what is queued for an asset",
         _TAG,
@@ -129,7 +129,7 @@ ASSET_ROUTES: tuple[Route, ...] = (
     get(_ASSET, Permission.ASSET_READ, assets.get_asset, "One asset", _TAG),
     get(
         _OF_DAG + "/queuedEvents",
-        Permission.ASSET_READ,
+        Permission.ASSET_QUEUE_READ,
         asset_events.list_queued,
         "Updated assets that are queued for a DAG",
         _TAG,
@@ -138,7 +138,7 @@ ASSET_ROUTES: tuple[Route, ...] = (
     change(
         "DELETE",
         _OF_DAG + "/queuedEvents",
-        Permission.ASSET_EDIT,
+        Permission.ASSET_QUEUE_EDIT,
         asset_events.delete_queued,
         "Forget what is queued for a DAG",
         _TAG,
@@ -148,7 +148,7 @@ ASSET_ROUTES: tuple[Route, ...] = (
     ),
     get(
         _OF_DAG + "/{asset_id}/queuedEvents",
-        Permission.ASSET_READ,
+        Permission.ASSET_QUEUE_READ,
         asset_events.get_queued,
         "Whether an asset is queued for a DAG",
         _TAG,
@@ -157,7 +157,7 @@ ASSET_ROUTES: tuple[Route, ...] = (
     change(
         "DELETE",
         _OF_DAG + "/{asset_id}/queuedEvents",
-        Permission.ASSET_EDIT,
+        Permission.ASSET_QUEUE_EDIT,
         asset_events.delete_queued,
         "Forget that an asset is queued for a DAG",
         _TAG,
@@ -167,7 +167,7 @@ ASSET_ROUTES: tuple[Route, ...] = (
     ),
     get(
         "/api/v2/dags/{dag_id}/dagRuns/{dag_run_id}/upstreamAssetEvents",
-        Permission.ASSET_READ,
+        Permission.RUN_ASSET_EVENT_READ,
         asset_events.upstream_events,
         "The events that a run was started for",
         _TAG,

@@ -10,14 +10,14 @@ from starlette.responses import Response
 
 from dagcall.coordinator.api import CallRequest
 from dagcall.core.asset_book import AssetBook
-from dagcall.errors import NotSupported
+from dagcall.errors import NotAllowed, NotSupported
 from dagcall.journal.assets import AssetEventQuery
 from dagcall.model.assets import Alias, Asset, AssetRole
 from dagcall.server.api_v2.bodies import SOON, read_materialize
 from dagcall.server.api_v2.dag_runs import one_run
 from dagcall.server.api_v2.query import PAGING, AirflowQuery, path_integer
 from dagcall.server.context import Context
-from dagcall.server.policy import Caller
+from dagcall.server.policy import Caller, Permission
 from dagcall.server.problems import AirflowError, encode
 from dagcall.server.times import iso, iso_or_none
 
@@ -103,6 +103,8 @@ async def materialize(context: Context, request: Request, caller: Caller) -> Res
     if len(dag_ids) > 1:
         raise AirflowError(409, f"More than one Dag materializes asset with ID: {asset_id}")
     allowed = context.coordinator.catalog.find(dag_ids[0]).allowed_run_types
+    if not await context.policy.may(caller, Permission.DAG_TRIGGER, dag_ids[0]):
+        raise NotAllowed(f"User {caller.name!r} may not start DAG {dag_ids[0]!r}, which materializes the asset.")
     if allowed is not None and _MATERIALIZATION not in allowed:
         raise AirflowError(400, f"Dag with dag_id: '{dag_ids[0]}' does not allow asset materialization runs")
     body = await read_materialize(request, context.settings.body_limit)

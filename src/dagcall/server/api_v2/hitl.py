@@ -119,9 +119,9 @@ async def answer(context: Context, request: Request, caller: Caller) -> Response
     asked, _, _ = await _find(context, request)
     if asked.is_answered:
         raise _answered(asked)
-    user = User(caller.name, caller.name) if caller.name else ANONYMOUS
-    # Without credentials everybody may do everything, as with stock's `[core] simple_auth_manager_all_admins`.
-    if asked.assigned_users and caller.name and caller.name not in {one.id for one in asked.assigned_users}:
+    user = User(caller.id, caller.name) if caller.id else ANONYMOUS
+    assigned = {one.id for one in asked.assigned_users}
+    if assigned and not await context.policy.may_answer(caller, assigned):
         raise AirflowError(403, f"User={user.name} (id={user.id}) is not a respondent for the task.")
     try:
         asked = await context.coordinator.inputs.answer(asked, body.chosen_options, body.params_input, user)

@@ -149,8 +149,8 @@ AIRFLOW_ROUTES: tuple[Route, ...] = (
         UPDATE_MASK,
     ),
     _get(_DAG + "/details", Permission.DAG_READ, dags.get_dag_details, "One DAG in detail", "DAGs"),
-    _get(_DAG + "/tasks", Permission.DAG_READ, tasks.list_tasks, "Tasks of a DAG", "DAGs", order_by(tasks.SORT_KEYS)),
-    _get(_DAG + "/tasks/{task_id}", Permission.DAG_READ, tasks.get_task, "One task of a DAG", "DAGs"),
+    _get(_DAG + "/tasks", Permission.TASK_READ, tasks.list_tasks, "Tasks of a DAG", "DAGs", order_by(tasks.SORT_KEYS)),
+    _get(_DAG + "/tasks/{task_id}", Permission.TASK_READ, tasks.get_task, "One task of a DAG", "DAGs"),
     *RUN_ROUTES,
     _get(
         _VARIABLES,

@@ -102,7 +102,7 @@ RUN_ROUTES: tuple[Route, ...] = (
         pattern("partition_key_pattern", "partition's key: no run has one here"),
         Parameter("partition_key_prefix_pattern", "No run is of a partition here."),
     ),
-    change("POST", _DAG + "/dagRuns", Permission.DAG_CALL, dag_runs.trigger, "Trigger a run", "runs", _TRIGGER_BODY),
+    change("POST", _DAG + "/dagRuns", Permission.DAG_TRIGGER, dag_runs.trigger, "Trigger a run", "runs", _TRIGGER_BODY),
     get(_RUN, Permission.RUN_READ, dag_runs.get_run, "One run", "runs"),
     change(
         "PATCH",
@@ -147,7 +147,7 @@ RUN_ROUTES: tuple[Route, ...] = (
     ),
     get(
         _INSTANCES,
-        Permission.TASK_READ,
+        Permission.INSTANCE_READ,
         task_instances.list_instances,
         "Task instances of a run, or of all (`~`)",
         "task instances",
@@ -155,11 +155,11 @@ RUN_ROUTES: tuple[Route, ...] = (
         state(task_instances.STATES),
         *_INSTANCE_FILTERS,
     ),
-    get(_INSTANCE, Permission.TASK_READ, task_instances.get_instance, "One task instance", "task instances"),
+    get(_INSTANCE, Permission.INSTANCE_READ, task_instances.get_instance, "One task instance", "task instances"),
     change(
         "PATCH",
         _INSTANCE,
-        Permission.TASK_EDIT,
+        Permission.INSTANCE_EDIT,
         task_instances.patch_instance,
         "Note something on a task instance, or on all of a mapped task",
         "task instances",
@@ -169,7 +169,7 @@ RUN_ROUTES: tuple[Route, ...] = (
     ),
     get(
         _INSTANCE + "/tries",
-        Permission.TASK_READ,
+        Permission.INSTANCE_READ,
         tries.list_tries,
         "Tries of a task instance",
         "task instances",
@@ -177,7 +177,7 @@ RUN_ROUTES: tuple[Route, ...] = (
     ),
     get(
         _INSTANCE + "/tries/{task_try_number}",
-        Permission.TASK_READ,
+        Permission.INSTANCE_READ,
         tries.get_try,
         "One try of a task instance",
         "task instances",
@@ -185,7 +185,7 @@ RUN_ROUTES: tuple[Route, ...] = (
     ),
     get(
         _INSTANCE + "/listMapped",
-        Permission.TASK_READ,
+        Permission.INSTANCE_READ,
         task_instances.list_mapped,
         "Instances of a mapped task",
         "task instances",
@@ -274,21 +274,21 @@ RUN_ROUTES: tuple[Route, ...] = (
     ),
     get(
         _INSTANCE + "/{map_index}/tries",
-        Permission.TASK_READ,
+        Permission.INSTANCE_READ,
         tries.list_tries,
         "Tries of an instance of a mapped task",
         "task instances",
     ),
     get(
         _INSTANCE + "/{map_index}/tries/{task_try_number}",
-        Permission.TASK_READ,
+        Permission.INSTANCE_READ,
         tries.get_try,
         "One try of an instance of a mapped task",
         "task instances",
     ),
     get(
         _INSTANCE + "/{map_index}",
-        Permission.TASK_READ,
+        Permission.INSTANCE_READ,
         task_instances.get_mapped,
         "One instance of a mapped task",
         "task instances",
@@ -296,7 +296,7 @@ RUN_ROUTES: tuple[Route, ...] = (
     change(
         "PATCH",
         _INSTANCE + "/{map_index}",
-        Permission.TASK_EDIT,
+        Permission.INSTANCE_EDIT,
         task_instances.patch_instance,
         "Note something on an instance of a mapped task",
         "task instances",

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from dagcall.coordinator.api import RunView
+from dagcall.errors import NotAllowed
 from dagcall.model.ids import UNMAPPED
 from dagcall.model.plan import RETURN_VALUE
 from dagcall.model.states import OutcomeKind
@@ -22,7 +23,7 @@ from dagcall.server.api_v2.query import AirflowQuery, invalid
 from dagcall.server.api_v2.runs import find_run
 from dagcall.server.api_v2.xcom_values import decode_value
 from dagcall.server.context import Context
-from dagcall.server.policy import Caller
+from dagcall.server.policy import Caller, Permission
 from dagcall.server.problems import encode
 from dagcall.server.waiting import disconnected
 
@@ -35,6 +36,12 @@ async def wait_run(context: Context, request: Request, caller: Caller) -> Respon
     interval = _interval(query.one("interval"))
     view = await find_run(context, request.path_params["dag_id"], request.path_params["dag_run_id"])
     results = tuple(query.many("result")) or None
+    if not await context.policy.may(caller, Permission.XCOM_READ, view.key.dag_id):
+        if results is not None:
+            raise NotAllowed(
+                f"User {caller.name!r} may not read XComs of DAG {view.key.dag_id!r}, which `result` asks for."
+            )
+        results = ()
     return WaitStream(context, view, interval, results, early=bool(query.boolean("early")))
 
 
