@@ -3,7 +3,7 @@
 import pytest
 
 from dagcall.errors import ConfigError
-from dagcall.options import NAMES, Options
+from dagcall.options import NAMES, Launch, Options
 
 
 def test_what_is_not_said_is_the_default() -> None:
@@ -11,8 +11,8 @@ def test_what_is_not_said_is_the_default() -> None:
 
 
 def test_an_authentication_that_is_not_there_is_no_option() -> None:
-    with pytest.raises(ConfigError, match=r"\[dagcall\] auth must be none \(.*\), not 'token'"):
-        Options.read({"auth": "token"})
+    with pytest.raises(ConfigError, match=r"\[dagcall\] auth must be none or airflow or token, not 'tokens'"):
+        Launch.read({"auth": "tokens"})
 
 
 def test_each_kind_of_value() -> None:

@@ -71,13 +71,11 @@ def run(args: Namespace, terminal: Terminal) -> int:
     if args.dags_folder is not None and not os.path.isdir(args.dags_folder):
         raise UsageError(f"{args.dags_folder!r} is not a folder")
     try:
-        from dagcall.server.access import Access
         from dagcall.server.serve import serve
     except ModuleNotFoundError as missing:
         raise missing_extra("dagcall serve", missing) from missing
     flags = {name: value for name in _LAUNCHING if (value := getattr(args, name)) is not None}
-    config = AirflowConfig()
-    launch = dataclasses.replace(config.launch(), **flags)
+    launch = dataclasses.replace(AirflowConfig().launch(), **flags)
     return serve(
         dags_folder=args.dags_folder,
         host=launch.host,
@@ -88,7 +86,6 @@ def run(args: Namespace, terminal: Terminal) -> int:
         on_restart=args.on_restart,
         memory=None if launch.memory is None else launch.memory << 20,
         share_port=launch.share_port,
-        access=Access.of(launch, config.home),
     )
 
 

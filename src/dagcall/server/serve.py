@@ -19,6 +19,7 @@ import sys
 
 import uvicorn
 
+from dagcall.airflow_cfg import AirflowConfig
 from dagcall.compose import Settings, compose
 from dagcall.coordinator.coordinator import Coordinator
 from dagcall.errors import DagcallError, UsageError
@@ -56,7 +57,9 @@ def serve(
     Raises:
         ConfigError, JournalUrlError, JournalError: nothing was started.
     """
-    access = access or Access()
+    if access is None:
+        config = AirflowConfig()
+        access = Access.of(config.launch(), config.home)
     access.check_address(host)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("watchfiles").setLevel(logging.WARNING)

@@ -14,7 +14,7 @@ from dagcall.model.plan import Refusal, TaskPlan
 from dagcall.server.app import create_app
 from dagcall.server.documented import PROBLEM_STATUSES, RESPONSES
 from dagcall.server.openapi import operation_id
-from dagcall.server.policy import Caller, Permission
+from dagcall.server.policy import AllowAll, Caller, Permission
 from dagcall.server.route import Route
 from dagcall.server.routes import TABLE
 from dagcall.server.settings import ServerSettings
@@ -92,7 +92,9 @@ async def test_a_refused_dag_is_not_offered_as_a_call(
 
 
 async def test_who_may_see_no_dag_is_told_of_none(coordinator: ScriptedCoordinator) -> None:
-    class Refuses:
+    class Refuses(AllowAll):
+        is_open = False
+
         async def check(self, permission: Permission, request: Request) -> Caller:
             if permission is Permission.NONE:
                 return Caller()

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from dagcall.errors import NotAllowed, NotAuthenticated
 from dagcall.server.app import create_app
 from dagcall.server.openapi import openapi_document, operation_id
-from dagcall.server.policy import Caller, Permission
+from dagcall.server.policy import AllowAll, Caller, Permission
 from dagcall.server.route import Route
 from dagcall.server.routes import TABLE
 from dagcall.server.settings import ServerSettings
@@ -46,7 +46,9 @@ async def test_the_policy_is_asked_before_anything_happens(
 ) -> None:
     asked: list[Permission] = []
 
-    class Refuses:
+    class Refuses(AllowAll):
+        is_open = False
+
         async def check(self, permission: Permission, request: Request) -> Caller:
             asked.append(permission)
             raise refusal
@@ -64,7 +66,9 @@ async def test_the_policy_is_asked_before_anything_happens(
 
 
 async def test_caller_is_whom_the_policy_names(coordinator: ScriptedCoordinator) -> None:
-    class Knows:
+    class Knows(AllowAll):
+        is_open = False
+
         async def check(self, permission: Permission, request: Request) -> Caller:
             return Caller("ada")
 
