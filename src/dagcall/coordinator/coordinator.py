@@ -36,6 +36,7 @@ from dagcall.coordinator.log_paths import log_path
 from dagcall.coordinator.nested import NestedRuns
 from dagcall.coordinator.notices import LIMIT, Notices, Users
 from dagcall.coordinator.observation import Observation
+from dagcall.coordinator.obstacles import obstacles
 from dagcall.coordinator.pools import Pools
 from dagcall.coordinator.post.elsewhere import Elsewhere
 from dagcall.coordinator.recent import Recent
@@ -161,16 +162,8 @@ class Coordinator:
         return None if self._journal.trouble is None else self._journal.trouble.reason
 
     def obstacles(self) -> list[str]:
-        found = []
-        if self._stopping:
-            found.append("the server is stopping")
-        elif not self.catalog.is_loaded:
-            found.append("the DAG files are being loaded")
-        if self.journal_trouble is not None:
-            found.append(f"the journal cannot be written: {self.journal_trouble}")
-        if self._admission.is_full:
-            found.append("the server has as many runs as it takes ([dagcall] max_runs)")
-        return found
+        loaded, full = self.catalog.is_loaded, self._admission.is_full
+        return obstacles(stopping=self._stopping, loaded=loaded, full=full, trouble=self.journal_trouble)
 
     async def fenced(self) -> str:
         return await fenced(self._journal)
