@@ -122,7 +122,6 @@ class AssetSuite(JournalStorage):
             (AssetEventQuery(order_by=("source_dag_id", "-source_task_id")), [3, 2, 1, 4]),
             (AssetEventQuery(order_by=("-source_map_index",)), [1, 4, 3, 2]),
         ],
-        ids=str,
     )
     def test_lists_are_filtered_and_ordered(self, tmp_path: Path, query: AssetEventQuery, expected: list[int]) -> None:
         async def test(journal: Journal) -> None:
