@@ -6,7 +6,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from dagcall.cli import call, completion, dags, doctor, journal, runs, serve, version
+from dagcall.cli import call, completion, dags, doctor, journal, runs, serve, token, version
 from dagcall.cli.arguments import Commands
 from dagcall.cli.exits import Exit, exit_code, explain
 from dagcall.cli.terminal import Terminal
@@ -42,7 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
 def fill(parser: argparse.ArgumentParser) -> None:
     """Put all commands into a parser; it may be a command of another program."""
     commands = Commands(parser)
-    for command in (serve, call, dags, runs, journal, doctor, version, completion):
+    for command in (serve, call, dags, runs, journal, token, doctor, version, completion):
         command.register(commands)
 
 

@@ -11,6 +11,8 @@ from dagcall.errors import ConfigError
 from dagcall.options import Launch
 from dagcall.server.airflow_policy import AirflowPolicy
 from dagcall.server.policy import AllowAll, Policy
+from dagcall.server.token_policy import TokenPolicy
+from dagcall.tokens import TokenFile
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -59,4 +61,7 @@ class Access:
     def policy(self, coordinator: CoordinatorView) -> Policy:
         if self.auth == "airflow":
             return AirflowPolicy(coordinator.airflow, self.cache_seconds)
+        if self.auth == "token":
+            assert self.tokens is not None
+            return TokenPolicy(TokenFile(self.tokens))
         return AllowAll()

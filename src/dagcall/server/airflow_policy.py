@@ -18,11 +18,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dagcall.errors import NotAllowed, NotAuthenticated
-from dagcall.server.credentials import InvalidToken, token_of
-from dagcall.server.guard import API_V2
+from dagcall.server.credentials import InvalidToken, invalid_token, token_of
 from dagcall.server.needs import Need, needs_of, needs_of_dag
 from dagcall.server.policy import Caller, Kind, Permission
-from dagcall.server.problems import AirflowError
 from dagcall.server.requests import read_body
 from dagcall.workers.base import AirflowRefused, AirflowSide
 
@@ -84,7 +82,7 @@ class AirflowPolicy:
             needs = needs_of(permission, request.method, request.path_params)
             known, unmet = await self._decide(token, needs)
         except InvalidToken as refusal:
-            raise invalid(str(refusal), request) from None
+            raise invalid_token(str(refusal), request) from None
         if unmet:
             raise NotAllowed(_sentence(known.caller, permission, unmet[0]), dag_id=request.path_params.get("dag_id"))
         return known.caller
@@ -181,8 +179,3 @@ def _digest(token: str) -> bytes:
 def _sentence(caller: Caller, permission: Permission, need: Need) -> str:
     about = f" {need.kind.replace('_', ' ')} {need.id!r}" if need.id is not None else ""
     return f"User {caller.name!r} may not do this{' with' if about else ''}{about}: it takes the permission {permission.value}."
-
-
-def invalid(text: str, request: Request) -> Exception:
-    """Below `/api/v2`, Airflow's 403 for what is no token of its own; 401 everywhere else."""
-    return AirflowError(403, text) if request.scope["path"].startswith(API_V2) else NotAuthenticated(text)

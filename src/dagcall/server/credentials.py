@@ -10,6 +10,8 @@ import re
 from starlette.requests import Request
 
 from dagcall.errors import BadRequest, NotAuthenticated
+from dagcall.server.guard import API_V2
+from dagcall.server.problems import AirflowError
 
 COOKIE = "_token"
 """Airflow's `COOKIE_NAME_JWT_TOKEN`."""
@@ -37,6 +39,12 @@ def token_of(request: Request, *, cookie: bool = False) -> str:
         if text:
             return _checked(text)
     raise NotAuthenticated()
+
+
+def invalid_token(text: str, request: Request) -> Exception:
+    """What an invalid token is answered with. Below `/api/v2`, Airflow's 403 for what is no token of its own; 401
+    everywhere else."""
+    return AirflowError(403, text) if request.scope["path"].startswith(API_V2) else NotAuthenticated(text)
 
 
 def _checked(text: str) -> str:

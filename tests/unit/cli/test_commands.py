@@ -286,7 +286,7 @@ def test_a_missing_extra_is_told_with_the_command_that_helps(dagcall, monkeypatc
 @pytest.mark.parametrize(
     "words, expected",
     [
-        ("", {"serve", "call", "dags", "runs", "journal", "doctor", "version", "completion"}),
+        ("", {"serve", "call", "dags", "runs", "journal", "token", "doctor", "version", "completion"}),
         ("d", {"dags", "doctor"}),
         ("runs ''", {"list", "show", "attach", "cancel", "logs"}),
         ("runs logs --t", {"--try"}),
@@ -327,3 +327,19 @@ def test_a_bug_is_told_apart_from_a_failed_run(dagcall):
     dagcall.answers["GET /call"] = httpx.Response(200, json={"unexpected": 1})
     assert dagcall("dags") == 70
     assert "report it" in dagcall.err
+
+
+def test_tokens_are_made_listed_and_revoked(dagcall, monkeypatch, tmp_path):
+    monkeypatch.setenv("AIRFLOW__DAGCALL__TOKENS", str(tmp_path / "tokens.json"))
+    assert dagcall("token", "create", "shop") == 2
+    assert "needs a scope" in dagcall.err
+    assert dagcall("token", "create", "shop", "--call", "order_*", "--read", "*", "--expires", "2d") == 0
+    secret = dagcall.out.strip()
+    assert secret.startswith("dagcall_")
+    assert dagcall("token", "create", "shop", "--admin") == 2
+    assert dagcall("token", "list", "-o", "json") == 0
+    [row] = json.loads(dagcall.out)
+    assert (row["name"], row["call"], row["read"]) == ("shop", "order_*", "*")
+    assert secret not in dagcall.out
+    assert dagcall("token", "revoke", "shop") == 0
+    assert dagcall("token", "revoke", "shop") == 3
