@@ -1,9 +1,10 @@
 """Invoke by data: starts the runs of DAGs whose asset condition is met.
 
 Guarantees. A run takes the entries of the queue that it was started for out of it in the batch that accepts it: what
-is queued is started exactly once, though the server may end at any moment. What cannot be started now (overload,
-`max_active_runs`, a file that does not import) stays queued. Of DAGs that Airflow starts, having been given the same
-events (`recording`), none is started here, and what is queued for them is dropped.
+is queued is started exactly once, though the server may end at any moment, and others that share its journal see the
+same. What cannot be started now (overload, `max_active_runs`, a file that does not import) stays queued. Of DAGs that
+Airflow starts, having been given the same events (`recording`), none is started here, and what is queued for them is
+dropped.
 
 The events that a run is given are stock's: all of its assets since the run before, up to the youngest entry of the
 queue (`_create_dag_runs_asset_triggered`, airflow/jobs/scheduler_job_runner.py).
@@ -20,7 +21,7 @@ import msgspec
 from dagcall.coordinator.api import CallRequest
 from dagcall.coordinator.assets import Assets
 from dagcall.crashpoints import reached
-from dagcall.errors import DagcallError, JournalError, Unavailable
+from dagcall.errors import DagcallError, JournalError, RunExists, Unavailable
 from dagcall.journal.assets import AssetEventQuery
 from dagcall.journal.base import TimeRange
 from dagcall.model.assets import AssetChanges, AssetEvent, Consumption, Queued
@@ -85,6 +86,10 @@ class AssetRuns:
             self._wake.set()  # for what was queued meanwhile
         except DagcallError as error:
             self._assets.book.put_back(taken)
+            if isinstance(error, RunExists):  # another server was faster, or one of the entries is of a later event
+                log.info("%s", error)
+                self._assets.look_again()
+                return
             log.warning("DAG %r is due by its assets and could not be started: %s", dag_id, error)
             if isinstance(error, Unavailable | JournalError):
                 asyncio.get_running_loop().call_later(_AGAIN, self._wake.set)

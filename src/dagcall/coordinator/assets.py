@@ -3,7 +3,9 @@
 Guarantees. The events of a task instance are durable with its end, in one batch, or neither is (`emitted`, which the
 driver puts into that batch). Nobody sees an event, and no DAG is started for it, before it is durable.
 
-Authoritative: the journal for what happened, `core.asset_book` for what follows from it.
+Authoritative: the journal for what happened, `core.asset_book` for what follows from it. Servers that share the journal
+have a book each. They tell each other that something became durable, without saying what (`share`); whoever hears it
+reads it from the journal, a moment later, since whoever told it is about to act upon it.
 """
 
 import asyncio
@@ -31,22 +33,65 @@ from dagcall.model.records import RunHead
 
 log = logging.getLogger("dagcall.assets")
 
+PAUSE = 0.05
+"""Seconds."""
+
 
 class Assets:
     """Implements `api.AssetsView`."""
 
     def __init__(self, journal: Journal, clock: Clock, changed: Callable[[], None]) -> None:
         """`changed` is called when DAGs may have become due."""
-        self.book = AssetBook(KeptAssets())
+        self.is_shared = journal.wire is not None
+        self.book = AssetBook(KeptAssets(), shared=self.is_shared)
         self._journal = journal
         self._clock = clock
         self._changed = changed
+        self._tell: Callable[[], None] = lambda: None
+        self._looking: asyncio.Task[None] | None = None
+        self._is_stale = False
+        self._meanwhile: list[AssetChanges] = []
+        """Durable since the journal is being read."""
         self._saving: set[asyncio.Task[None]] = set()
 
     async def load(self) -> None:
-        self.book = AssetBook(await self._journal.assets.load())
+        self.book = AssetBook(await self._journal.assets.load(), shared=self.is_shared)
+
+    def share(self, tell: Callable[[], None]) -> None:
+        """Have the other servers told by `tell` of what becomes durable here. Theirs: `look_again`."""
+        self._tell = tell
+
+    async def reload(self) -> None:
+        """What a server that has ended may have told nobody."""
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Another server may have changed what the journal holds."""
+        self._is_stale = self.is_shared
+        if self._is_stale and self._looking is None:
+            self._looking = asyncio.get_running_loop().create_task(self._look(), name="dagcall-assets-look")
+
+    async def _look(self) -> None:
+        try:
+            while self._is_stale:
+                await asyncio.sleep(PAUSE)
+                self._is_stale, self._meanwhile = False, []
+                try:
+                    kept = await self._journal.assets.load()
+                except DagcallError as error:
+                    log.warning("what other servers have changed cannot be read yet: %s", error)
+                    self._is_stale = True
+                    continue
+                self.book.refresh(kept)
+                for changes in self._meanwhile:  # which may be older than what was read: then a start is refused
+                    self.book.apply(changes)
+                self._changed()
+        finally:
+            self._looking = None
 
     async def stop(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
         await asyncio.gather(*self._saving, return_exceptions=True)
 
     def declare(self, plans: Collection[DagPlan]) -> None:
@@ -72,6 +117,10 @@ class Assets:
 
     def durable(self, changes: AssetChanges) -> None:
         self.book.apply(changes)
+        if self.is_shared:
+            if self._looking is not None:
+                self._meanwhile.append(changes)
+            self._tell()
         if changes.queued:
             self._changed()
 
@@ -81,8 +130,8 @@ class Assets:
         if asset is None:
             return None
         made = self.book.event(asset, Source(), extra, self._clock.now(), partition_key=partition_key)
-        await self._write(with_events(self.book, [made]))
-        return made[0]
+        (event,) = (await self._write(with_events(self.book, [made]))).events
+        return event
 
     async def dequeue(self, entries: Collection[Queued]) -> None:
         """Forget that these assets were updated. Their events stay."""
@@ -113,9 +162,10 @@ class Assets:
                 found[one.event_id].append((head, one.triggering))
         return found
 
-    async def _write(self, changes: AssetChanges) -> None:
-        await self._journal.assets.write(changes)
-        self.durable(changes)
+    async def _write(self, changes: AssetChanges) -> AssetChanges:
+        kept = await self._journal.assets.write(changes)
+        self.durable(kept)
+        return kept
 
     async def _save(self, changes: AssetChanges) -> None:
         try:

@@ -38,6 +38,7 @@ from dagcall.coordinator.notices import LIMIT, Notices, Users
 from dagcall.coordinator.observation import Observation
 from dagcall.coordinator.obstacles import obstacles
 from dagcall.coordinator.pools import Pools
+from dagcall.coordinator.post.asset_news import exchange
 from dagcall.coordinator.post.elsewhere import Elsewhere
 from dagcall.coordinator.recent import Recent
 from dagcall.coordinator.recording import Recording
@@ -133,13 +134,9 @@ class Coordinator:
         self._around: Surroundings | None = None
         self._retaking = Retaking(journal, self._take_up)
         self._succession = Succession(
-            journal,
-            self._drivers,
-            self._take_up,
-            lambda plan: self._survival.on_restart_of(plan) == "fail",
-            self._retaking,
-            self._notices,
+            journal, self._drivers, self._take_up, lambda plan: self._survival.fails_on_restart(plan), self._retaking
         )
+        self._succession.others += (self._notices.resume, self.assets.reload)
         self._stopping = False
         self._closed = False
         self._stop_watching = asyncio.Event()
@@ -172,6 +169,7 @@ class Coordinator:
         """Open the journal, start Airflow's processes. DAG files are parsed by `load`."""
         epoch = await self._journal.open()
         reached("server.opened")
+        exchange(self.elsewhere.post, self.assets)
         await self.elsewhere.start(epoch)
         await self.assets.load()
         self.settings = dict(await self._workers.start(lambda ask: stored_questions.answer_parsing(self.kept, ask)))

@@ -15,7 +15,6 @@ import logging
 from collections.abc import Awaitable, Callable, Container
 
 from dagcall.coordinator.driver import Driver
-from dagcall.coordinator.notices import Notices
 from dagcall.coordinator.retaking import Retaking
 from dagcall.crashpoints import reached
 from dagcall.errors import JournalError, RunNotFound
@@ -42,14 +41,14 @@ class Succession:
         take_up: Callable[[RunHead], Awaitable[Driver]],
         fails: Callable[[DagPlan], bool],
         retaking: Retaking,
-        notices: Notices,
     ) -> None:
         self._journal = journal
         self._driven = driven
         self._take_up = take_up
         self._fails = fails
         self._retaking = retaking
-        self._notices = notices
+        self.others: list[Callable[[], Awaitable[None]]] = []
+        """What else there is to go on with when another server has ended."""
 
     async def take_up_all(self, why: str = RESTARTED) -> None:
         """Take up every run that this server owns and does not drive. Attempts that were running are lost: `why`."""
@@ -77,7 +76,8 @@ class Succession:
     async def _taken_up(self) -> bool:
         try:
             await self.take_up_all(TAKEN_OVER)
-            await self._notices.resume()
+            for take_up in self.others:
+                await take_up()
         except JournalError as error:
             log.warning("runs that were taken over cannot be read, and are looked for again: %s", error)
             return False

@@ -20,5 +20,8 @@ class Survival:
     def durability_of(self, request: CallRequest, plan: DagPlan) -> str:
         return request.durability or plan.durability or self.durability
 
+    def fails_on_restart(self, plan: DagPlan) -> bool:
+        return self.on_restart_of(plan) == "fail"
+
     def on_restart_of(self, plan: DagPlan) -> str:
         return plan.on_restart or self.on_restart

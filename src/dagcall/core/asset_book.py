@@ -16,6 +16,7 @@ Semantics are stock's: `AssetManager.register_asset_change` (airflow/assets/mana
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
+from hashlib import blake2s
 
 from dagcall.core.asset_condition import is_met
 from dagcall.model.assets import (
@@ -50,7 +51,9 @@ class Subscription:
 class AssetBook:
     """Implements `asset_condition.Known`. Attributes are for reading."""
 
-    def __init__(self, kept: KeptAssets) -> None:
+    def __init__(self, kept: KeptAssets, *, shared: bool = False) -> None:
+        """`shared`: other servers have books of the same assets."""
+        self._shared = shared
         self.assets = {asset.id: asset for asset in kept.assets}
         self.aliases = {alias.name: alias for alias in kept.aliases}
         self.references: dict[Reference, float] = {}
@@ -121,7 +124,7 @@ class AssetBook:
     def _declare_asset(self, declared: AssetDeclaration, now: float) -> Asset:
         known = self.find(declared.key)
         if known is None:
-            asset_id = max(self.assets, default=0) + 1
+            asset_id = self._new_id(declared.key, self.assets)
             known = Asset(asset_id, declared.name, declared.uri, declared.group, declared.extra, now, now)
         elif (known.group, known.extra) != (declared.group, declared.extra):
             known = replace(known, group=declared.group, extra=declared.extra, updated_at=now)
@@ -134,12 +137,21 @@ class AssetBook:
     def _declare_alias(self, declared: AliasDeclaration) -> None:
         known = self.aliases.get(declared.name)
         if known is None:
-            self._keep_alias(Alias(self._next_alias(), declared.name, declared.group))
+            self._keep_alias(Alias(self._new_alias(declared.name), declared.name, declared.group))
         elif known.group != declared.group:
             self._keep_alias(replace(known, group=declared.group))
 
-    def _next_alias(self) -> int:
-        return max((alias.id for alias in self.aliases.values()), default=0) + 1
+    def _new_alias(self, name: str) -> int:
+        return self._new_id((name,), {alias.id for alias in self.aliases.values()})
+
+    def _new_id(self, names: tuple[str, ...], taken: Collection[int]) -> int:
+        """Servers that share what is kept must come to the same id for the same thing without asking each other."""
+        if not self._shared:
+            return max(taken, default=0) + 1
+        new = int.from_bytes(blake2s("\0".join(names).encode(), digest_size=6).digest()) + 1
+        while new in taken:
+            new += 1
+        return new
 
     def _keep_alias(self, alias: Alias) -> None:
         self.aliases[alias.name] = self._unsaved_aliases[alias.name] = alias
@@ -211,7 +223,7 @@ class AssetBook:
     ) -> tuple[AssetEvent, list[Queued]]:
         """A new event of `asset`, and the queue entries that it makes. Neither takes effect before `apply`."""
         for name in aliases:
-            alias = self.aliases.get(name) or Alias(self._next_alias(), name, "")
+            alias = self.aliases.get(name) or Alias(self._new_alias(name), name, "")
             if asset.id not in alias.assets:
                 self._keep_alias(replace(alias, assets=(*alias.assets, asset.id)))
                 self._activate()
@@ -243,6 +255,28 @@ class AssetBook:
         for entry in changes.dequeued:
             self._drop(entry)
         self._started.update(changes.started)
+
+    def refresh(self, kept: KeptAssets) -> None:
+        """What is durable by now, where other servers have changed it, too."""
+        for asset in kept.assets:
+            if asset.id not in self._unsaved_assets:
+                self.assets[asset.id] = asset
+                self._ids[asset.key] = asset.id
+        for alias in kept.aliases:
+            mine = self.aliases.get(alias.name)
+            both = alias if mine is None else replace(mine, assets=tuple(dict.fromkeys((*alias.assets, *mine.assets))))
+            if len(both.assets) == len(alias.assets):
+                self.aliases[alias.name] = both
+            else:  # two servers have added to it at once
+                self._keep_alias(both)
+        self._since |= dict(kept.references)
+        self._started = dict(kept.started)
+        self._queue = {}
+        for entry in kept.queued:
+            self._queue.setdefault(entry.dag_id, {})[entry.asset_id] = entry
+        self._last_event = max(self._last_event, kept.last_event)
+        self._last_timestamp = max(self._last_timestamp, kept.last_timestamp)
+        self._activate()
 
     # The queue
 

@@ -3,7 +3,13 @@
 **Order and atomicity.** The asset changes of a batch are kept with its records or not at all; those of `write` stand in
 the same line. Whoever sees an event sees everything written before it.
 
-**Numbers and times** are the caller's, who must not use an event's id twice.
+**Numbers and times** are the caller's, who must not use an event's id twice. Where servers share a journal, none knows
+which the others have used: there an event gets a number and a time above those of all before it, and its entries of the
+queue that time; `write` says which.
+
+**A start** (`started`, with a batch that begins a run) is kept only if all entries that it takes out of the queue are
+there. Otherwise the batch is refused with `RunExists`: another server has started a run for some of them, or one of them
+has been made anew by a later event.
 """
 
 from collections.abc import Sequence
@@ -66,8 +72,8 @@ class AssetLog(Protocol):
         """Everything but the events, and the last of those."""
         ...
 
-    async def write(self, changes: AssetChanges) -> None:
-        """Make changes that belong to no run. Raises `JournalFenced`, `JournalError`."""
+    async def write(self, changes: AssetChanges) -> AssetChanges:
+        """Make changes that belong to no run; returns them as they are kept. Raises `JournalFenced`, `JournalError`."""
         ...
 
     async def events(self, query: AssetEventQuery) -> tuple[list[AssetEvent], int]:

@@ -14,8 +14,9 @@ from dagcall.model.records import Batch, RunHead
 Work = Batch | DagPlan | RunKey | tuple[Change, ...] | AssetChanges
 """A batch to append, a plan to put, the key of a run to delete, or changes of the store or of assets."""
 
-Done = bool | list[int] | None
-"""Whether there was a run to delete; what changes of the store have done, one number each; None for the others."""
+Done = bool | list[int] | AssetChanges | None
+"""Whether there was a run to delete; what changes of the store have done, one number each; changes of assets as they are
+kept, where that is another thing; None for the others."""
 
 
 class KnownRun(NamedTuple):

@@ -46,8 +46,9 @@ class MemoryAssets:
             last_timestamp=max((event.timestamp for event in rows.events.values()), default=0.0),
         )
 
-    async def write(self, changes: AssetChanges) -> None:
+    async def write(self, changes: AssetChanges) -> AssetChanges:
         self._write(changes)
+        return changes
 
     async def events(self, query: AssetEventQuery) -> tuple[list[AssetEvent], int]:
         rows = self._readable()

@@ -160,6 +160,9 @@ class Transaction:
                 case Batch():
                     assert work.assets is not None
                     items = asset_items.changes_of(work.assets)
+                    await postgres_assets.lock(connection)
+                    if (refused := await postgres_assets.refusal(connection, work)) is not None:
+                        return Outcome(entry, error=refused)
                     (outcome,) = await self._write_batches(connection, [entry])
                     if outcome.error is None:
                         await postgres_assets.apply(connection, work.assets, items)
@@ -171,7 +174,9 @@ class Transaction:
                     self._runs[work] = None
                     return Outcome(entry, bool(await connection.fetchval(_DELETE_RUN, *work)))
                 case AssetChanges():
-                    await postgres_assets.apply(connection, work, asset_items.changes_of(work))
+                    items = asset_items.changes_of(work)
+                    await postgres_assets.lock(connection)
+                    return Outcome(entry, await postgres_assets.apply(connection, work, items))
                 case _:
                     done = await postgres_store.apply(connection, work)
                     reached("store.written")

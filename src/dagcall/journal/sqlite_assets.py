@@ -44,8 +44,9 @@ class SqliteAssets:
         queued, last = await self._read(_load)
         return await asset_items.load(self._store, queued, *last)
 
-    async def write(self, changes: AssetChanges) -> None:
+    async def write(self, changes: AssetChanges) -> AssetChanges:
         await self._write(changes)
+        return changes
 
     async def events(self, query: AssetEventQuery) -> tuple[list[AssetEvent], int]:
         found: tuple[list[AssetEvent], int] = await self._read(partial(_select_page, query=query))

@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 
 from dagcall.errors import JournalFenced, RunExists
+from dagcall.journal.assets import AssetEventQuery
 from dagcall.journal.base import HeadQuery, Journal
+from dagcall.model.assets import AssetChanges, AssetEvent, Queued
 from dagcall.model.ids import RunKey
+from dagcall.model.records import Batch
 from dagcall.model.states import RunState
 from dagcall.testing.journal_storage import JournalStorage
 from dagcall.testing.journal_suite import KEY, first_batch, head_for, next_batch
@@ -175,5 +178,59 @@ class SharedJournalSuite(JournalStorage):
                     await first.append(first_batch(head_for()))
                 async with self.opened(tmp_path) as second:
                     assert [head.key for head in await second.unfinished()] == [KEY]
+
+        asyncio.run(test())
+
+    def test_asset_events_have_numbers_and_times_in_the_order_of_all_servers(self, tmp_path: Path) -> None:
+        async def test() -> None:
+            async with self.opened(tmp_path) as first, self.opened(tmp_path) as second:
+                made = [
+                    journal.assets.write(
+                        AssetChanges(
+                            events=(AssetEvent(1, 7, 100.0), AssetEvent(2, 7, 101.0)),
+                            queued=(Queued(f"dag {number}", 7, 101.0),),
+                        )
+                    )
+                    for number in range(4)
+                    for journal in (first, second)
+                ]
+                kept = await asyncio.gather(*made)
+                events, _ = await first.assets.events(AssetEventQuery(order_by=("id",), limit=None))
+                assert len(events) == 16
+                assert [one.timestamp for one in events] == sorted({one.timestamp for one in events})
+                assert sorted(events, key=lambda one: one.id) == events
+                assert sorted((one for changes in kept for one in changes.events), key=lambda one: one.id) == events
+                assert all(changes.queued[0].created_at == changes.events[1].timestamp for changes in kept)
+                queued = (await second.assets.load()).queued
+                assert {entry.created_at for entry in queued} <= {one.timestamp for one in events}
+
+        asyncio.run(test())
+
+    def test_what_is_queued_starts_one_run(self, tmp_path: Path) -> None:
+        entries = (Queued("shop", 7, 100.0), Queued("shop", 8, 101.0))
+
+        def start(name: str, taken: tuple[Queued, ...] = entries) -> Batch:
+            changes = AssetChanges(dequeued=taken, started=(("shop", 101.0),))
+            return replace(first_batch(head_for(RunKey("shop", name))), assets=changes)
+
+        async def test() -> None:
+            async with self.opened(tmp_path) as first, self.opened(tmp_path) as second:
+                await first.assets.write(AssetChanges(queued=entries))
+                results = await asyncio.gather(
+                    *(
+                        journal.append(start(f"{name} {number}"))
+                        for number in range(3)
+                        for name, journal in (("first", first), ("second", second))
+                    ),
+                    return_exceptions=True,
+                )
+                assert [one for one in results if not isinstance(one, RunExists)] == [None]
+                assert (await first.list_heads(HeadQuery()))[1] == 1
+                await second.assets.write(AssetChanges(queued=entries))
+                await second.assets.write(AssetChanges(queued=(Queued("shop", 8, 102.0),)))
+                with pytest.raises(RunExists):  # there is a newer event
+                    await first.append(start("older"))
+                await first.append(start("newer", (entries[0], Queued("shop", 8, 102.0))))
+                assert (await second.assets.load()).queued == ()
 
         asyncio.run(test())

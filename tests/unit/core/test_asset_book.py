@@ -8,6 +8,7 @@ from dagcall.core.asset_book import AssetBook
 from dagcall.core.asset_outlets import changes_of, with_events
 from dagcall.model.assets import (
     AliasDeclaration,
+    Asset,
     AssetChanges,
     AssetCondition,
     AssetDeclaration,
@@ -320,3 +321,52 @@ def test_only_the_recorded_success_of_a_task_speaks_of_its_outlets(
     run.feed(CancelRequested())
     run.feed(AttemptEnded(late, 1, EndKind.SUCCESS, outlets=said))
     assert run.of(EmitAssetEvents) == [EmitAssetEvents("a", -1, said)]
+
+
+def test_books_of_one_journal_come_to_the_same_ids_and_to_the_same_queue() -> None:
+    """Each server hears of what the other has made durable, and reads it."""
+    consumer = plan("consumer", on=AssetCondition("all", parts=(one(A), one(B))))
+    books = [AssetBook(KeptAssets(), shared=True) for _ in range(2)]
+    for book, plans in zip(books, ((PRODUCER, consumer), (plan("first", on=one(B)), consumer, PRODUCER)), strict=True):
+        book.declare(plans, 100.0)
+        book.apply(with_events(book, ()))
+    ids = [[book.find(ref.key) for ref in (A, B)] for book in books]
+    assert [found.id for found in ids[0] if found] == [found.id for found in ids[1] if found]
+    assert len({found.id for found in ids[0] if found}) == 2
+
+    changes = [changes_of(book, Outlets((ref,)), SOURCE, 101.0) for book, ref in zip(books, (A, B), strict=True)]
+    for book, own in zip(books, changes, strict=True):
+        book.apply(own)
+    assert [book.due() for book in books] == [[], ["first"]]
+    kept = KeptAssets(
+        assets=tuple(books[0].assets.values()),
+        aliases=tuple(replace(alias, assets=(7,)) for alias in books[0].aliases.values()),
+        queued=(*changes[0].queued, *changes[1].queued),
+        last_event=40,
+        last_timestamp=200.0,
+    )
+    assert kept.aliases
+    kept = replace(kept, assets=(*kept.assets, replace(kept.assets[0], id=7, name="seven", uri="s3://7")))
+    for book in books:
+        book.refresh(kept)
+    assert [sorted(book.due()) for book in books] == [["consumer"], ["consumer", "first"]]
+    assert [book.behind(ALIAS.name) for book in books] == [(AssetKey("seven", "s3://7"),)] * 2
+    made = [event for book in books for event in changes_of(book, Outlets((A,)), SOURCE, 102.0).events]
+    assert all(event.id > 40 and event.timestamp > 200.0 for event in made)
+
+    taken = books[0].take("consumer")
+    books[0].apply(AssetChanges(dequeued=taken))
+    books[1].refresh(replace(kept, queued=tuple(entry for entry in kept.queued if entry not in taken)))
+    assert [book.due() for book in books] == [[], ["first"]]
+
+
+def test_what_two_servers_add_to_an_alias_at_once_is_kept_together() -> None:
+    book = AssetBook(KeptAssets(), shared=True)
+    book.declare((PRODUCER,), 100.0)
+    mine = changes_of(book, Outlets((ALIAS,), (OutletEvent(A.key, alias=ALIAS.name),)), SOURCE, 101.0)
+    book.apply(mine)
+    (alias,) = mine.aliases
+    other = Asset(7, "seven", "s3://7", "asset", b"{}", 1.0, 1.0)
+    book.refresh(KeptAssets(assets=(other,), aliases=(replace(alias, assets=(7,)),)))
+    assert set(book.behind(ALIAS.name)) == {A.key, AssetKey("seven", "s3://7")}
+    assert [set(one.assets) for one in book.unsaved().aliases] == [{7, *alias.assets}]

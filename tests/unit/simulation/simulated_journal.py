@@ -184,8 +184,9 @@ class SimulatedAssets:
     async def load(self) -> KeptAssets:
         return await self._journal.read(self._inner.load)
 
-    async def write(self, changes: AssetChanges) -> None:
-        await self._journal.written(lambda: self._inner.write(changes))
+    async def write(self, changes: AssetChanges) -> AssetChanges:
+        kept: AssetChanges = await self._journal.written(lambda: self._inner.write(changes))
+        return kept
 
     async def events(self, query: AssetEventQuery) -> tuple[list[AssetEvent], int]:
         return await self._journal.read(lambda: self._inner.events(query))
