@@ -22,6 +22,11 @@ def seconds(text: str) -> float:
     return value
 
 
+def seconds_or_none(text: str) -> float | None:
+    """a number of seconds above 0, or 0: none"""
+    return None if text == "0" else seconds(text)
+
+
 def count(text: str) -> int:
     value = int(text)
     if value < 1:
@@ -102,7 +107,7 @@ _EXPECTED = {
     flag: "True or False",
     port: "a port, 0 to 65535",
 }
-_TYPES = {seconds: "float", count: "integer", port: "integer", flag: "boolean"}
+_TYPES = {seconds: "float", seconds_or_none: "float", count: "integer", port: "integer", flag: "boolean"}
 
 
 def option(
@@ -190,6 +195,11 @@ class Launch(_Section):
     share_port: bool = option(
         False, flag, "`True`: listen on a port on which other servers listen too (`--share-port`)"
     )
+    log_format: str = option(
+        "text",
+        one_of("text", "json"),
+        "`json`: the server's own messages as [one JSON object a line](docs/observability.md#logs)",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -275,6 +285,12 @@ class Options(_Section):
     )
     record_backlog: int = option(
         100_000, count, "runs that may wait to be recorded, in the journal; of more, the oldest are never recorded"
+    )
+    slow_call: float | None = option(
+        None,
+        seconds_or_none,
+        "seconds from a call to its outcome; one that takes longer is [logged, with where the time went](docs/observability.md#slow-calls)",
+        unset="off",
     )
 
 

@@ -227,9 +227,11 @@ class AirflowRuntime:
     def connect(self, channel: Channel) -> None:
         """Where the ends of attempts and the questions of tasks go."""
         from airflow.sdk.execution_time import task_runner
+        from airflow.sdk.listener import get_listener_manager
 
         self._channel = channel
         self._task_runner = task_runner
+        self._announces = bool(get_listener_manager().hook.on_starting.get_hookimpls())
 
     def run(self, start: Start) -> str | None:
         if self._tracing is None:
@@ -300,6 +302,8 @@ class AirflowRuntime:
             context = ti.get_template_context()
             set_hook(emitter)
             set_deadline(start.deadline)
+            if self._announces:
+                self._announce(log)
             state, _, error = runner.run(ti, context, log)
         except BaseException as early:
             # Outside `run()`: params that do not validate, or a task that is gone. Airflow's supervisor sees such a
@@ -326,6 +330,15 @@ class AirflowRuntime:
                 runner.finalize(ti, state_after(end, state), context, log, error)
         finally:
             comms.amend()
+
+    def _announce(self, log: Any) -> None:
+        """To listeners, what the Task SDK's `startup` tells them; `finalize` tells the end."""
+        from airflow.sdk.listener import get_listener_manager
+
+        try:
+            get_listener_manager().hook.on_starting(component=self._task_runner.TaskRunnerMarker())
+        except Exception:
+            log.exception("error calling listener")
 
     def _task_instance(self, start: Start) -> Any:
         # Of a run as such, nothing but the run is asked for.

@@ -86,6 +86,7 @@ def run(args: Namespace, terminal: Terminal) -> int:
         on_restart=args.on_restart,
         memory=None if launch.memory is None else launch.memory << 20,
         share_port=launch.share_port,
+        log_format=launch.log_format,
     )
 
 

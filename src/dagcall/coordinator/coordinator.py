@@ -96,7 +96,7 @@ class Coordinator:
             workers,
             self._clock.now,
             self._codes.release,
-            self._on_catalog_changed,
+            lambda: self.assets.declare(self.catalog.plans()),
             self._exposure,
         )
         self.assets = Assets(journal, self._clock, lambda: self._asset_runs.wake())
@@ -128,8 +128,10 @@ class Coordinator:
         self._recent = Recent(settings.kept_runs)
         self.elsewhere = Elsewhere(journal, self._drivers, self._recent, self.inputs, self._run_waiter, self._clock.now)
         self._sharing = Sharing(journal, self.run, self._clock.now)
-        self._observed = Observation(self, journal, workers, self._sharing.counts, open_telemetry)
-        self.metrics = self._observed.metrics
+        self._observed = Observation(
+            self, journal, workers, self._drivers, self._clock, self._sharing.counts, open_telemetry
+        )
+        self.metrics, self.inspection = self._observed.metrics, self._observed.inspection
         self._known_plans: set[tuple[str, str]] = set()
         self._around: Surroundings | None = None
         self._retaking = Retaking(journal, self._take_up)
@@ -175,7 +177,7 @@ class Coordinator:
         self.settings = dict(await self._workers.start(lambda ask: stored_questions.answer_parsing(self.kept, ask)))
         self.options = Options.read(self.settings.get("options", {}))
         self._admission = Admission(self.options, self._clock.now)
-        self._observed.begin(self.settings)
+        self._observed.begin(self.settings, self.options)
         if self._settings.folder is None:
             self._exposure.apply(self.options.expose)
         for name in self.settings.get("unknown_options", ()):
@@ -488,9 +490,6 @@ class Coordinator:
 
     def _log_path_of(self, run: Run, command: StartAttempt | Await) -> str:
         return self.log_path(run.key, command.task_id, command.map_index, command.try_number)
-
-    def _on_catalog_changed(self) -> None:
-        self.assets.declare(self.catalog.plans())
 
     def _active_runs(self, dag_id: str) -> int:
         return sum(key.dag_id == dag_id for key in self._drivers)

@@ -15,7 +15,7 @@ Names are Airflow's, with `dagcall` in the place of `airflow`, where Airflow has
 import asyncio
 import resource
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from operator import attrgetter
 from typing import Final, NamedTuple, Protocol
@@ -155,6 +155,8 @@ class Metrics:
         """Its outcome is known, or it will have none here."""
         self.ended: Callable[[Run], None] = self._ended.append
         """It has ended, or is not driven any more."""
+        self.look: Callable[[Sequence[Run]], None] = lambda answered: None
+        """Is shown who was answered since the last time."""
 
     def refused(self, error: DagcallError) -> None:
         """A call was refused with this."""
@@ -209,6 +211,8 @@ class Metrics:
     def _count(self) -> None:
         """What the lists hold. No awaits: nothing is added meanwhile. Comprehensions over all runs of a DAG, not a call
         for each: this is part of what a run costs."""
+        if self._answered:
+            self.look(self._answered)
         for runs, count in ((self._answered, _count_answers), (self._ended, _count_ends)):
             runs.sort(key=_dag_id)
             for dag_id, of_dag in groupby(runs, key=_dag_id):

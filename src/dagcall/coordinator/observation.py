@@ -5,19 +5,35 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from dagcall.coordinator.clock import Clock
+from dagcall.coordinator.driver import Driver
+from dagcall.coordinator.inspection import Inspection
 from dagcall.coordinator.metrics import Metrics, Server
 from dagcall.coordinator.run import Run
+from dagcall.coordinator.slow_calls import SlowCalls
 from dagcall.coordinator.telemetry import Open, Telemetry, Traces
 from dagcall.journal.base import Journal
+from dagcall.model.ids import RunKey
+from dagcall.options import Options
 from dagcall.workers.base import Workers
 
 
 class Observation:
     """Of one server. Nothing here can fail a run."""
 
-    def __init__(self, server: Server, journal: Journal, workers: Workers, shared: Counter[str], opening: Open) -> None:
+    def __init__(
+        self,
+        server: Server,
+        journal: Journal,
+        workers: Workers,
+        drivers: Mapping[RunKey, Driver],
+        clock: Clock,
+        shared: Counter[str],
+        opening: Open,
+    ) -> None:
         """`shared`: see `Metrics`."""
         self.metrics = Metrics(server, journal, shared)
+        self.inspection = Inspection(server, journal, workers, drivers, clock)
         self._workers = workers
         self._open = opening
         self._telemetry = Telemetry()
@@ -28,8 +44,9 @@ class Observation:
     def traces(self) -> Traces | None:
         return self._telemetry.traces
 
-    def begin(self, settings: Mapping[str, Any]) -> None:
+    def begin(self, settings: Mapping[str, Any], options: Options) -> None:
         """With Airflow's settings. Raises ConfigError."""
+        self.metrics.look = SlowCalls(options.slow_call).look
         self._telemetry = self._open(settings)
         traces = self._telemetry.traces
         if traces is not None:

@@ -11,6 +11,7 @@ wait, and ends with exit code 5. Whether another is started in its place is its 
 
 import asyncio
 import contextlib
+import faulthandler
 import gc
 import logging
 import signal
@@ -24,7 +25,7 @@ from dagcall.compose import Settings, compose
 from dagcall.coordinator.coordinator import Coordinator
 from dagcall.errors import DagcallError, UsageError
 from dagcall.model.survival import Durability, OnRestart
-from dagcall.server import systemd
+from dagcall.server import logs, systemd
 from dagcall.server.access import Access
 from dagcall.server.app import create_app
 from dagcall.server.audit import Audit
@@ -51,6 +52,7 @@ def serve(
     memory: int | None = None,
     share_port: bool = False,
     access: Access | None = None,
+    log_format: str = "text",
 ) -> int:
     """Serve until a signal. Returns the exit code.
 
@@ -61,8 +63,7 @@ def serve(
         config = AirflowConfig()
         access = Access.of(config.launch(), config.home)
     access.check_address(host)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("watchfiles").setLevel(logging.WARNING)
+    logs.begin()
     processes.set_title("server")
     processes.limit_open_files()  # every caller that waits holds one
     # Should the side process be killed, what lived below it comes to this process, and ends with it.
@@ -77,6 +78,8 @@ def serve(
             memory=memory,
         )
     )
+    if log_format == "json":
+        logs.use_json(coordinator.inspection.trace_id)
     listener = listen(host, port, share_port=share_port)
     access.check_address(listener.getsockname()[0])
     try:
@@ -136,6 +139,9 @@ class _Server:
         loop = asyncio.get_running_loop()
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, self._signals.put_nowait, signum)
+        loop.add_signal_handler(signal.SIGUSR1, self._tell_state)
+        # First, and even where the loop does not come to it: where every thread stands.
+        faulthandler.register(signal.SIGUSR1, sys.stderr, all_threads=True, chain=True)
         http = loop.create_task(self._answer(), name="dagcall-http")
         work = loop.create_task(self._work(), name="dagcall-work")
         signalled = loop.create_task(self._signals.get())
@@ -178,6 +184,9 @@ class _Server:
     async def _keep_alive(self) -> None:
         await self._loaded.wait()  # what is not ready is not watched
         await systemd.keep_alive()
+
+    def _tell_state(self) -> None:
+        log.info("the state of this server:\n%s", self._coordinator.inspection.dump())
 
     async def _work(self) -> None:
         await self._coordinator.start()

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 from dagcall.errors import Unavailable
 from dagcall.model.bundle import Bundles
-from dagcall.workers import processes
+from dagcall.workers import pool_state, processes
 from dagcall.workers.airflow_side import AirflowProcess
 from dagcall.workers.aside import SideLane
 from dagcall.workers.base import Code, Job, TriggerJob
@@ -202,6 +202,9 @@ class WorkerPool:
             "killed": self._killed,
             "limit": self._settings.limit,
         }
+
+    def describe(self) -> list[str]:
+        return list(pool_state.describe(self._codes))
 
     def _lease(self, code: LoadedCode, job: Job) -> None:
         worker = code.idle.pop()

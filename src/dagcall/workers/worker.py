@@ -81,6 +81,12 @@ class Worker:
             self._pidfd = -1
             self._loop.call_soon(self._on_process_gone)
 
+    @property
+    def holds(self) -> str | None:
+        """Whose task it has, in words."""
+        job = self._job or self._ended
+        return None if job is None else f"run {job.run}"
+
     def lease(self, job: Job) -> None:
         self.state = State.LEASED
         self._job = job

@@ -241,7 +241,7 @@ def test_serve_hands_its_options_over(dagcall, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "dagcall.server.serve", module)
     assert dagcall("serve") == 0
     unsaid = dict.fromkeys(("dags_folder", "workers", "journal", "durability", "on_restart", "memory"))
-    assert module.options == {"host": "127.0.0.1", "port": 8274, "share_port": False} | unsaid
+    assert module.options == {"host": "127.0.0.1", "port": 8274, "share_port": False, "log_format": "text"} | unsaid
     assert dagcall("serve", str(tmp_path), "--port", "0", "--workers", "3", "--journal", "memory:") == 0
     assert module.options["dags_folder"] == str(tmp_path)
     assert (module.options["port"], module.options["workers"], module.options["journal"]) == (0, 3, "memory:")
