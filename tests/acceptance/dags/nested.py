@@ -6,6 +6,7 @@ from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.providers.standard.sensors.external_task import ExternalTaskSensor
 from airflow.sdk import DAG, Param, task
 
 NATIVE = {"schedule": None, "render_template_as_native_obj": True}
@@ -55,3 +56,6 @@ with DAG("asks_for_approval", schedule=None) as approval:
 
     ApprovalOperator(task_id="approve", subject="Ship it?") >> (done := shipped())
     approval.add_result(done)
+
+with DAG("waits_for_a_square", schedule=None):
+    ExternalTaskSensor(task_id="wait", external_dag_id="squares_one", external_task_id="square", deferrable=True)

@@ -6,7 +6,7 @@ shared journal all of it is idle.
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from dagcall.coordinator.api import AlreadyAnswered, Attending
 from dagcall.coordinator.driver import Driver
@@ -26,6 +26,9 @@ from dagcall.journal.wire import EVERYBODY
 from dagcall.model.events import CancelRequested, XComChanged
 from dagcall.model.ids import RunKey
 from dagcall.model.inputs import InputRequest, User
+
+GRACE: Final = 0.25
+"""Seconds in which it becomes known that somebody has just begun to wait at another server."""
 
 
 class Elsewhere:
@@ -101,9 +104,8 @@ class Elsewhere:
         if driver is None:
             if self.post.is_shared:
                 await self._letters.ask(key, Cancel("caller", reason, only_unattended=True))
-        elif not self._watches.watchers(key):
-            reached("cancel.asked")
-            driver.feed(CancelRequested("caller", reason))
+        else:
+            await self._end_unattended(driver, Cancel("caller", reason), self.post.epoch)
 
     async def keep(self, key: RunKey) -> None:
         """A run is to go on whoever leaves. Raises as `cancel`."""
@@ -138,9 +140,10 @@ class Elsewhere:
         if driver is None:
             raise NotDriven
         match wish:
+            case Cancel() if wish.only_unattended:
+                await self._end_unattended(driver, wish, asker)
             case Cancel():
-                if not (wish.only_unattended and self._is_attended(driver.run, asker)):
-                    driver.feed(CancelRequested(wish.by, wish.reason))
+                driver.feed(CancelRequested(wish.by, wish.reason))
             case Keep():
                 if self._attending is not None:
                     self._attending.keep(driver.run)
@@ -150,6 +153,13 @@ class Elsewhere:
                     await asyncio.shield(appended)
             case GiveInput():
                 await self._give_input(wish)
+
+    async def _end_unattended(self, driver: Driver, wish: Cancel, asker: int) -> None:
+        if self.post.is_shared:
+            await asyncio.sleep(GRACE)
+        if not self._is_attended(driver.run, asker):
+            reached("cancel.asked")
+            driver.feed(CancelRequested(wish.by, wish.reason))
 
     def _is_attended(self, run: Run, asker: int) -> bool:
         """By anybody but those of the server that asks."""
