@@ -55,8 +55,9 @@ FIELDS = (
     ("DAGResponse", "`is_paused`, `is_stale`, `is_backfillable`, `timetable_periodic`, `timetable_partitioned`", "false: a DAG runs when it is called"),
     ("DAGResponse", "`next_dagrun_*`, `last_parsed_time`, `last_parse_duration`, `last_expired`", "null: nothing is scheduled by time; files are parsed when they change"),
     ("DAGDetailsResponse", "`default_args`, `template_search_path`, `owner_links`, `latest_dag_version`, `last_parsed`", "null: not part of what the server knows of a DAG"),
-    ("TaskResponse", "`weight_rule`, `ui_color`, `ui_fgcolor`, `template_fields`, `doc_md`, `start_date`, `end_date`", "null: not part of what the server knows of a task"),
-    ("TaskResponse", "`params`, `extra_links`", "empty, likewise"),
+    ("DAGResponse", "`max_active_tasks`, `max_active_runs`", "what the author wrote: Airflow's configured defaults do not bind here, and are shown as 0 and null"),
+    ("TaskResponse", "`extra_links`", "empty: links are made by code, which the server does not run"),
+    ("VersionInfo", "`git_version`", "null"),
     ("PoolResponse, VariableResponse, ConnectionResponse", "`team_name`", "null: one team"),
 )  # fmt: skip
 """What `tests/acceptance/contract` sees in the answers of a real server."""

@@ -24,6 +24,7 @@ from airflow.sdk.definitions.xcom_arg import ConcatXComArg, MapXComArg, PlainXCo
 from dagcall.airflow_bridge import assets, notes, refusals, returns, weights
 from dagcall.airflow_bridge.branches import skips_direct_only
 from dagcall.airflow_bridge.empty import is_empty
+from dagcall.airflow_bridge.look import look_of, schedule_description
 from dagcall.airflow_bridge.settings import conf, has_custom_xcom_backend, inherits_airflow_limits
 from dagcall.airflow_bridge.suspension import start_trigger
 from dagcall.airflow_bridge.tags import wishes as wishes_of
@@ -60,6 +61,7 @@ def compile_dag(dag: DAG, *, version: str, relative_fileloc: str, unforkable: Se
         tags=tags,
         owners=tuple(sorted({str(task.owner) for task in dag.tasks})),
         schedule=_schedule(dag),
+        schedule_description=schedule_description(dag),
         catchup=bool(dag.catchup),
         allowed_run_types=_run_types(dag),
         asset_condition=assets.condition_of(dag),
@@ -133,6 +135,7 @@ def _compile_task(task: Operator, catchup: bool) -> TaskPlan:
         start_trigger=start_trigger(task),
         outlets=assets.ports_of(task.outlets),
         task_groups=tuple(_groups(task)),
+        look=look_of(task),
     )
 
 

@@ -98,6 +98,24 @@ class StartTrigger:
 
 
 @dataclass(frozen=True)
+class TaskLook:
+    """What Airflow's API shows of a task, and nothing else depends on."""
+
+    operator_name: str = ""
+    module: str | None = None
+    owner: str = ""
+    weight_rule: str | None = None
+    ui_color: str | None = None
+    ui_fgcolor: str | None = None
+    template_fields: tuple[str, ...] = ()
+    doc_md: str | None = None
+    start_date: float | None = None
+    end_date: float | None = None
+    params: bytes = b"{}"
+    """JSON: each as Airflow's `Param.dump()` shows it."""
+
+
+@dataclass(frozen=True)
 class TaskPlan:
     """One task of a DAG."""
 
@@ -141,6 +159,7 @@ class TaskPlan:
     start_trigger: StartTrigger | None = None
     task_groups: tuple[str, ...] = ()
     """Ids of the task groups around it, the innermost first."""
+    look: TaskLook = TaskLook()
 
     @property
     def needs_expansion(self) -> bool:
@@ -197,6 +216,8 @@ class DagPlan:
     owners: tuple[str, ...] = ()
     schedule: str | None = None
     """Airflow's `timetable_summary`; of it only `asset_condition` is acted upon."""
+    schedule_description: str | None = None
+    """Airflow's `timetable_description`."""
     catchup: bool = False
     allowed_run_types: tuple[str, ...] | None = None
     """What may start it, as its author says (Airflow's `DagRunType`); None: anything."""

@@ -18,6 +18,11 @@ def parse_time(text: str) -> float:
     return _seconds(parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC))
 
 
+def is_naive(text: str) -> bool:
+    """Whether it is a time without an offset. Raises ValueError."""
+    return datetime.fromisoformat(text).tzinfo is None
+
+
 def parse_aware_time(text: str) -> float:
     """Raises ValueError, OverflowError; also when the offset is missing."""
     parsed = datetime.fromisoformat(text)

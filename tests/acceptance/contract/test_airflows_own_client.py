@@ -201,7 +201,7 @@ def test_mapped_task_instances(api: airflow.ApiClient) -> None:
     assert total(task_id="square") == total(rendered_map_index_pattern="%") == total(map_index=[0, 1]) == 2
     assert total(task_display_name_prefix_pattern="square") == 2
     assert total(pool=["default_pool"]) == total(pool_name_pattern="default") == total(queue_name_pattern="%") == 4
-    assert total(operator_name_prefix_pattern="_Python") == total(duration_gte=0, state=["success"]) == 4
+    assert total(operator_name_prefix_pattern="@task") == total(duration_gte=0, state=["success"]) == 4
     assert total(executor=["LocalExecutor"]) == total(duration_gt=3600) == total(try_number=[2]) == 0
     with pytest.raises(NotFoundException, match="no_such_group"):
         total(task_group_id="no_such_group")
@@ -383,7 +383,7 @@ CONSTANT = {
     None: "data_interval_start data_interval_end last_scheduling_decision partition_key partition_date dag_version "
     "executor unixname triggerer_job next_cursor previous_cursor total_entries_limit next_dagrun_logical_date "
     "next_dagrun_run_after last_parsed_time last_parse_duration last_expired default_args template_search_path "
-    "owner_links latest_dag_version last_parsed weight_rule ui_color ui_fgcolor template_fields team_name",
+    "owner_links latest_dag_version last_parsed git_version team_name",
     False: "is_paused is_stale is_backfillable timetable_periodic timetable_partitioned is_favorite",
     "{}": "executor_config",
 }

@@ -125,7 +125,7 @@ async def test_trigger(http: httpx.AsyncClient, coordinator: ScriptedCoordinator
         ({"logical_date": None, "conf": [1]}, "dict_type", "conf"),
         ({"logical_date": None, "dag_run_id": 5}, "string_type", "dag_run_id"),
         ({"logical_date": "soon"}, "datetime_parsing", "logical_date"),
-        ({"logical_date": "2026-01-01T00:00:00"}, "datetime_parsing", "logical_date"),
+        ({"logical_date": "2026-01-01T00:00:00"}, "timezone_aware", "logical_date"),
     ],
 )
 async def test_trigger_checks_as_fastapi_does(
@@ -212,9 +212,12 @@ async def test_page_limits_are_airflows_settings(http: httpx.AsyncClient, coordi
 
 async def test_run_not_found(http: httpx.AsyncClient) -> None:
     text = "The DagRun with dag_id: `simple` and run_id: `x` was not found"
-    for path in (f"{RUNS}/x", f"{RUNS}/x/wait?interval=1", f"{RUNS}/x/taskInstances"):
+    for path in (f"{RUNS}/x", f"{RUNS}/x/wait?interval=1"):
         answer = await http.get(path)
         assert (answer.status_code, answer.json()) == (404, {"detail": text})
+    answer = await http.get(f"{RUNS}/x/taskInstances")  # Airflow says this one in other words
+    assert (answer.status_code, answer.json()) == (404, {"detail": text.removeprefix("The ")})
+    assert (await http.get(f"{RUNS}/x/taskInstances/make/xcomEntries")).json()["total_entries"] == 0
     assert (await http.get("/api/v2/dags/nowhere/dagRuns")).status_code == 404
 
 

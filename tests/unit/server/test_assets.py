@@ -141,7 +141,7 @@ async def test_what_is_not_there(http: httpx.AsyncClient) -> None:
     ("body", "field"),
     [
         ({}, "asset_id"),
-        ({"asset_id": "1"}, "asset_id"),
+        ({"asset_id": "one"}, "asset_id"),
         ({"asset_id": True}, "asset_id"),
         ({"asset_id": 1, "extra": []}, "extra"),
         ({"asset_id": 1, "partition_key": " "}, "partition_key"),

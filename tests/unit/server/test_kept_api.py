@@ -135,7 +135,7 @@ async def test_life_of_a_connection(http: httpx.AsyncClient, coordinator: Script
         ({"conn_type": "x"}, "connection_id"),
         ({"connection_id": "a b", "conn_type": "x"}, "connection_id"),
         ({"connection_id": "a"}, "conn_type"),
-        ({"connection_id": "a", "conn_type": "x", "port": "1"}, "port"),
+        ({"connection_id": "a", "conn_type": "x", "port": "one"}, "port"),
         ({"connection_id": "a", "conn_type": "x", "extra": "hunter2"}, "extra"),
         ({"connection_id": "a", "conn_type": "x", "extra": "[1]"}, "extra"),
     ],

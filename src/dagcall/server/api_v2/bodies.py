@@ -7,10 +7,10 @@ from starlette.requests import Request
 
 from dagcall.errors import NotSupported
 from dagcall.journal.store import LAST
-from dagcall.server.api_v2.query import invalid
+from dagcall.server.api_v2.query import invalid, parsed_integer
 from dagcall.server.problems import AirflowError
 from dagcall.server.requests import decode_json, read_body
-from dagcall.server.times import parse_aware_time, parse_time
+from dagcall.server.times import is_naive, parse_time
 
 
 @dataclass(frozen=True)
@@ -205,8 +205,10 @@ async def read_object(
 
 
 def integer(body: dict[str, Any], name: str) -> int:
-    """A number that is whole: `3.0` is, as in Airflow; true and false are none."""
+    """A number that is whole, or the text of one: `3.0` is, as in Airflow; true and false are none."""
     value = body[name]
+    if isinstance(value, str):
+        return parsed_integer("body", name, value, None)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise invalid("body", name, "int_type", "Input should be a valid integer", value)
     if int(value) != value:
@@ -256,6 +258,8 @@ def _time(body: dict[str, Any], name: str, *, aware: bool) -> float | None:
     if text is None:
         return None
     try:
-        return parse_aware_time(text) if aware else parse_time(text)
+        if aware and is_naive(text):
+            raise invalid("body", name, "timezone_aware", "Input should have timezone info", text)
+        return parse_time(text)
     except (ValueError, OverflowError) as error:
         raise invalid("body", name, "datetime_parsing", f"Input should be a valid datetime, {error}", text) from None

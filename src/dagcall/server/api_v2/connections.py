@@ -123,6 +123,7 @@ def _extra(body: dict[str, Any]) -> str | None:
     text = optional_text(body, "extra")
     if not text:
         return "{}" if text == "" else None
+    extra: object = text
     try:
         extra = json.loads(text)
         is_object = isinstance(extra, dict) and not is_deeper(extra, MAX_DEPTH)
@@ -130,6 +131,8 @@ def _extra(body: dict[str, Any]) -> str | None:
         is_object = False
     if not is_object:
         message = "Value error, The `extra` field must be a valid JSON object (e.g., {'key': 'value'})"
+        if isinstance(extra, str):
+            message += ", but encountered non-JSON in `extra` field"
         raise invalid("body", "extra", "value_error", message, "***")
     return text
 

@@ -38,7 +38,7 @@ def invalid(place: str, name: str, kind: str, message: str, value: object) -> Ai
     return AirflowError(422, [{"type": kind, "loc": [place, name], "msg": message, "input": value}])
 
 
-def _parsed_integer(place: str, name: str, text: str, least: int | None) -> int:
+def parsed_integer(place: str, name: str, text: str, least: int | None) -> int:
     if _INTEGER.fullmatch(text.strip()) is None:
         message = "Input should be a valid integer, unable to parse string as an integer"
         raise invalid(place, name, "int_parsing", message, text)
@@ -50,7 +50,7 @@ def _parsed_integer(place: str, name: str, text: str, least: int | None) -> int:
 
 def path_integer(request: Request, name: str, least: int | None = None) -> int:
     """A number that is part of the path. Raises AirflowError."""
-    return _parsed_integer("path", name, request.path_params[name], least)
+    return parsed_integer("path", name, request.path_params[name], least)
 
 
 class AirflowQuery:
@@ -76,13 +76,13 @@ class AirflowQuery:
         text = self.one(name)
         if text is None:
             return default
-        return _parsed_integer("query", name, text, least)
+        return parsed_integer("query", name, text, least)
 
     def optional_integer(self, name: str, least: int = 0) -> int | None:
         return self.integer(name, 0, least) if name in self._values else None
 
     def integers(self, name: str, least: int = 0) -> set[int]:
-        return {_parsed_integer("query", name, text, least) for text in self.many(name)}
+        return {parsed_integer("query", name, text, least) for text in self.many(name)}
 
     def boolean(self, name: str) -> bool | None:
         text = self.one(name)

@@ -21,6 +21,14 @@ async def find_run(context: Context, dag_id: str, run_id: str) -> RunView:
         raise AirflowError(404, run_not_found(dag_id, run_id)) from None
 
 
+async def _check_run(context: Context, dag_id: str, run_id: str) -> None:
+    """As Airflow's lists of task instances say it."""
+    try:
+        await context.coordinator.run(RunKey(dag_id, run_id))
+    except (RunNotFound, DagNotFound):
+        raise AirflowError(404, f"DagRun with dag_id: `{dag_id}` and run_id: `{run_id}` was not found") from None
+
+
 def check_dag(context: Context, dag_id: str) -> None:
     """404 unless the DAG is served."""
     try:
@@ -29,12 +37,16 @@ def check_dag(context: Context, dag_id: str) -> None:
         raise AirflowError(404, f"The Dag with ID: `{dag_id}` was not found") from None
 
 
-async def find_runs(context: Context, dag_id: str, run_id: str, query: AirflowQuery) -> list[RunView]:
-    """The runs of the path that the query's filters on runs leave."""
-    if run_id != ALL:
+async def find_runs(
+    context: Context, dag_id: str, run_id: str, query: AirflowQuery, *, must_exist: bool = True
+) -> list[RunView]:
+    """The runs of the path that the query's filters on runs leave. Of what does not exist there are none, or 404."""
+    if not must_exist:
+        pass
+    elif run_id != ALL:
         if dag_id == ALL:
             raise AirflowError(400, "dag_id is required when dag_run_id is specified")
-        await find_run(context, dag_id, run_id)
+        await _check_run(context, dag_id, run_id)
     elif dag_id != ALL:
         check_dag(context, dag_id)
     heads, total = await context.coordinator.list_runs(

@@ -205,7 +205,7 @@ async def _page(context: Context, query: AirflowQuery, entries: list[Entry]) -> 
         and by_name(one.task.task_display_name or one.task.task_id)
         and by_pool(one.task.pool)
         and by_queue(one.task.queue)
-        and by_operator(one.task.operator)
+        and by_operator(one.task.look.operator_name or one.task.operator)
         and by_rendered(rendered_map_index(one))
     ]
     page, total = query.page(found, SORT_KEYS, ("map_index",))
@@ -259,7 +259,7 @@ def instance_document(
         "queue": task.queue,
         "priority_weight": task.effective_weight,
         "operator": task.operator,
-        "operator_name": task.operator,
+        "operator_name": task.look.operator_name or task.operator,
         "queued_when": iso_or_none(instance.queued_at),
         "scheduled_when": iso_or_none(instance.queued_at),
         "pid": instance.pid or None,

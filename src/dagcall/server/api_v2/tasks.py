@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -11,7 +12,7 @@ from dagcall.server.api_v2.runs import check_dag
 from dagcall.server.context import Context
 from dagcall.server.policy import Caller
 from dagcall.server.problems import AirflowError, encode
-from dagcall.server.times import time_delta
+from dagcall.server.times import iso_or_none, time_delta
 
 JSON = "application/json"
 
@@ -34,7 +35,7 @@ async def list_tasks(context: Context, request: Request, caller: Caller) -> Resp
     query = AirflowQuery(request, ("order_by",), context.coordinator.settings)
     plan = _plan(context, request)
     (name,) = query.order_by(SORT_KEYS, ("task_id",))[:1]
-    documents = [_document(plan, task) for task in plan.tasks]
+    documents = [_document(task) for task in plan.tasks]
     documents.sort(key=lambda document: document[name.removeprefix("-")], reverse=name.startswith("-"))
     return Response(encode({"tasks": documents, "total_entries": len(documents)}), media_type=JSON)
 
@@ -43,7 +44,7 @@ async def get_task(context: Context, request: Request, caller: Caller) -> Respon
     plan, task_id = _plan(context, request), request.path_params["task_id"]
     if task_id not in plan.by_id:
         raise AirflowError(404, f"Task with id {task_id} was not found")
-    return Response(encode(_document(plan, plan.by_id[task_id])), media_type=JSON)
+    return Response(encode(_document(plan.by_id[task_id])), media_type=JSON)
 
 
 def _plan(context: Context, request: Request) -> DagPlan:
@@ -51,16 +52,17 @@ def _plan(context: Context, request: Request) -> DagPlan:
     return context.coordinator.catalog.find(request.path_params["dag_id"])
 
 
-def _document(plan: DagPlan, task: TaskPlan) -> dict[str, Any]:
+def _document(task: TaskPlan) -> dict[str, Any]:
+    look = task.look
     return {
         "task_id": task.task_id,
         "task_display_name": task.task_display_name or task.task_id,
-        "owner": plan.owners[0] if plan.owners else "airflow",
-        "start_date": None,
-        "end_date": None,
+        "owner": look.owner or "airflow",
+        "start_date": iso_or_none(look.start_date),
+        "end_date": iso_or_none(look.end_date),
         "trigger_rule": task.trigger_rule.value,
-        "depends_on_past": False,
-        "wait_for_downstream": False,
+        "depends_on_past": task.depends_on_past,
+        "wait_for_downstream": task.wait_for_downstream,
         "retries": task.retry.retries,
         "queue": task.queue,
         "pool": task.pool,
@@ -69,15 +71,15 @@ def _document(plan: DagPlan, task: TaskPlan) -> dict[str, Any]:
         "retry_delay": time_delta(task.retry.delay),
         "retry_exponential_backoff": task.retry.exponential_backoff,
         "priority_weight": task.priority_weight,
-        "weight_rule": None,
-        "ui_color": None,
-        "ui_fgcolor": None,
-        "template_fields": None,
+        "weight_rule": look.weight_rule,
+        "ui_color": look.ui_color,
+        "ui_fgcolor": look.ui_fgcolor,
+        "template_fields": look.template_fields,
         "downstream_task_ids": sorted(task.downstream),
-        "doc_md": None,
-        "operator_name": task.operator,
-        "params": {},
-        "class_ref": {"module_path": None, "class_name": task.operator},
+        "doc_md": look.doc_md,
+        "operator_name": look.operator_name or task.operator,
+        "params": msgspec.Raw(look.params),
+        "class_ref": {"module_path": look.module, "class_name": task.operator},
         "is_mapped": task.mapping is not None,
         "extra_links": [],
     }

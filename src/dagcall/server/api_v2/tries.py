@@ -131,7 +131,7 @@ def try_document(context: Context, view: RunView, one: Try) -> dict[str, Any]:
         "queue": task.queue,
         "priority_weight": task.effective_weight,
         "operator": task.operator,
-        "operator_name": task.operator,
+        "operator_name": task.look.operator_name or task.operator,
         "queued_when": queued,
         "scheduled_when": queued,
         "pid": (instance.pid or None) if one.is_latest else None,

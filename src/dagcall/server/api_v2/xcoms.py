@@ -7,11 +7,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dagcall.coordinator.api import RunView
-from dagcall.errors import NotSupported
+from dagcall.errors import DagNotFound, NotSupported, RunNotFound
 from dagcall.model.events import XComItem
-from dagcall.model.ids import TaskKey
+from dagcall.model.ids import RunKey, TaskKey
 from dagcall.server.api_v2.query import PAGING, AirflowQuery, patterns, ranges
-from dagcall.server.api_v2.runs import ALL, display_name, find_run, find_runs
+from dagcall.server.api_v2.runs import ALL, display_name, find_runs
 from dagcall.server.api_v2.xcom_values import decode_value
 from dagcall.server.context import Context
 from dagcall.server.policy import Caller
@@ -49,7 +49,7 @@ async def list_xcoms(context: Context, request: Request, caller: Caller) -> Resp
     by_key, by_task, by_dag = (query.text_matcher(name) for name in ("xcom_key", "task_id", "dag_display_name"))
     entries: list[Entry] = [
         (view, task_id, index, item)
-        for view in await find_runs(context, names["dag_id"], names["dag_run_id"], query)
+        for view in await find_runs(context, names["dag_id"], names["dag_run_id"], query, must_exist=False)
         for task_id, index, item in view.machine.xcoms.items()
         if names["task_id"] in (ALL, task_id)
         and key in (None, item.key)
@@ -71,10 +71,14 @@ async def get_xcom(context: Context, request: Request, caller: Caller) -> Respon
     if query.boolean("deserialize"):
         raise NotSupported("dagcall does not support deserialize=true: it shows XComs in their serialized form.")
     stringify = query.boolean("stringify")
-    view = await find_run(context, names["dag_id"], names["dag_run_id"])
+    missing = AirflowError(404, f"XCom entry with key: `{names['xcom_key']}` not found")
+    try:
+        view = await context.coordinator.run(RunKey(names["dag_id"], names["dag_run_id"]))
+    except (RunNotFound, DagNotFound):
+        raise missing from None
     item = view.machine.xcoms.get(names["task_id"], map_index, names["xcom_key"])
     if item is None:
-        raise AirflowError(404, f"XCom entry with key: `{names['xcom_key']}` not found")
+        raise missing
     value = decode_value(item)
     if stringify and value is not None:
         value = str(value)
