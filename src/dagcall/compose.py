@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dagcall import confidential
+from dagcall import confidential, metadata_database
 from dagcall.airflow_cfg import AirflowConfig
 from dagcall.coordinator.coordinator import Coordinator, CoordinatorSettings
 from dagcall.coordinator.telemetry import Telemetry
@@ -63,6 +63,7 @@ def compose(settings: Settings, environment: Mapping[str, str] | None = None) ->
     return Coordinator(
         CoordinatorSettings(
             folder=folder,
+            database=metadata_database.find(AirflowConfig()),
             durability=settings.durability,
             on_restart=settings.on_restart,
             watch=settings.watch,

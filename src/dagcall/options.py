@@ -211,6 +211,16 @@ class Options(_Section):
         one_of("marked", "tagged", "all"),
         "which DAGs of Airflow's bundles can be called; a folder's all can. `marked`: those with a result task, and those with the tag `dagcall` (or `dagcall:...`). `tagged`: only the latter. `all`: [dagcall beside Airflow](docs/airflow.md)",
     )
+    metadata_database: str = option(
+        "auto",
+        one_of("auto", "required", "ignored"),
+        "`auto`: where Airflow has a metadata database, Variables, Connections and pools are those in it: [dagcall beside Airflow](docs/airflow.md). `required`: refuse to start without one. `ignored`: they are dagcall's own",
+    )
+    airflow_refresh: float = option(
+        5.0,
+        seconds,
+        "seconds after which what was read from Airflow (Variables, Connections, pools, paused DAGs) is read again",
+    )
     isolation: str = option(
         "warm",
         one_of("warm", "task"),

@@ -84,3 +84,6 @@ def test_the_dags_folder_is_airflows_default_bundle(tmp_path: Path, serve: Serve
     server = serve(dags=None, environment=environment)
     assert server.call("nightly").status_code == 204
     assert server.http.get("/api/v2/dags/nightly").json()["bundle_name"] == "dags-folder"
+    assert "pools are dagcall's own" in server.messages.read_text()
+    assert not (server.home / "airflow.db").exists()
+    assert not any("dagcall: airflow" in " ".join(one.cmdline()) for one in server.family())

@@ -62,8 +62,19 @@ def import_airflow() -> str:
     from airflow import settings
 
     settings.initialize()
+    _import_models()
     logging.getLogger("dagcall").setLevel(logging.INFO)
     return airflow.__version__
+
+
+def _import_models() -> None:
+    """All of them, before several threads use any: what first queries the database has SQLAlchemy's lock and imports the
+    models, what first imports a model has the import's lock and waits for SQLAlchemy's."""
+    from airflow.models import import_all_models
+    from sqlalchemy.orm import configure_mappers
+
+    import_all_models()
+    configure_mappers()
 
 
 class Desk:

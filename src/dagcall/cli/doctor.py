@@ -8,13 +8,15 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterator
 
+from dagcall import metadata_database
+from dagcall.airflow_cfg import AirflowConfig
 from dagcall.cli import doctor_folder, doctor_installation
 from dagcall.cli.arguments import Commands, add_output, add_server
 from dagcall.cli.doctor_installation import Finding
 from dagcall.cli.exits import Exit
 from dagcall.cli.terminal import Terminal
 from dagcall.cli.version import installed
-from dagcall.errors import DagcallError, NotAuthenticated
+from dagcall.errors import ConfigError, DagcallError, NotAuthenticated
 from dagcall.version import __version__
 
 _GIB = 2**30
@@ -70,6 +72,21 @@ def _software() -> Iterator[Finding]:
     else:
         writable = os.access(home, os.W_OK | os.X_OK)
         yield "AIRFLOW_HOME", "ok" if writable else "fail", home if writable else f"{home} cannot be written to"
+    yield _metadata_database()
+
+
+def _metadata_database() -> Finding:
+    """Not connected to: an SQLite file is looked at, of a server only the address is known."""
+    check = "metadata database"
+    try:
+        wish = AirflowConfig().get("dagcall", "metadata_database")
+        found = metadata_database.find(AirflowConfig())
+    except ConfigError as error:
+        return check, "fail", str(error)
+    if found.exists:
+        return check, "ok", f"{found.where}: Variables, Connections and pools are those in it"
+    text = f"none ({found.why}): Variables, Connections and pools are dagcall's own"
+    return check, "fail" if wish == "required" else "ok", text
 
 
 def _machine() -> Iterator[Finding]:

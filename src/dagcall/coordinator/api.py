@@ -190,6 +190,9 @@ class PoolsView(Protocol):
 
     def all(self) -> list[PoolStatus]: ...
 
+    def refuse_changes(self) -> None:
+        """Raises NotSupported where they are changed elsewhere."""
+
     async def put(self, pool: Pool, *, only_new: bool = False) -> PoolStatus:
         """Create or change; durable when it returns. Raises `ItemExists` when it exists and is to be new."""
         ...

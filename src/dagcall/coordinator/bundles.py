@@ -75,7 +75,7 @@ class FollowedBundles:
         try:
             await self._catalog.look()
         except DagcallError as error:
-            log.warning("the DAG bundles could not be read again: %s", error)
+            log.warning("the DAG files could not be looked at again: %s", error)
 
     def _watch_all(self, bundles: Sequence[Bundle]) -> None:
         for bundle in bundles if self._watches else ():

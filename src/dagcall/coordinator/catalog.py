@@ -126,6 +126,16 @@ class Catalog:
             raise DagNotFound(f"DAG {dag_id!r} is not exposed here: {self._exposure.why_not}.", dag_id=dag_id)
         raise DagNotFound(dag_id=dag_id)
 
+    def asked(self) -> dict[str, str]:
+        """What files have asked for while they were parsed (`variable:KEY`, `connection:ID`), and its mark."""
+        return {
+            one.path: one.mark
+            for file in self._files.values()
+            if file.code is not None
+            for one in file.code.dependencies
+            if not os.path.isabs(one.path)
+        }
+
     def depends_on(self, name: str) -> bool:
         """Some file has read or asked for this while it was parsed, or is being parsed and may have."""
         return any(name in file.watched or file.loading is not None for file in self._files.values())

@@ -42,6 +42,13 @@ class Connections:
         self._now = now
         self._changed = changed
 
+    async def find(self, conn_id: str) -> Connection | None:
+        """As `get`."""
+        return await self.get(conn_id)
+
+    def refuse_changes(self) -> None:
+        pass
+
     async def get(self, conn_id: str) -> Connection | None:
         """Raises `JournalError` when it cannot be decrypted."""
         item = await self._store.get(KIND, conn_id)

@@ -13,6 +13,7 @@ from typing import Any
 from dagcall.coordinator import stored_questions
 from dagcall.coordinator.acceptance import check_journal, decided
 from dagcall.coordinator.admission import Admission, Ticket
+from dagcall.coordinator.airflow_data import AirflowData
 from dagcall.coordinator.amending import Amending
 from dagcall.coordinator.answering import Answers
 from dagcall.coordinator.api import CallRequest, Shared
@@ -119,6 +120,12 @@ class Coordinator:
         self._limits = Limits(self._clock.now)
         self._screening = Screening(self._limits, journal, self.run, self._drivers, self._exposure)
         self.pools = Pools(journal.store, self._limits, self._drivers.values, self._clock.now)
+        self._stop_watching = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._look_again = SecondLooks(self.catalog, self._tasks, watches=settings.watch).look
+        self._bundles = FollowedBundles(workers, self.catalog, self._stop_watching, watches=settings.watch)
+        airflow, look_again = workers.airflow, self._look_again
+        self._airflow = AirflowData(airflow, settings, self.catalog, self._exposure, self.pools, look_again)
         self._notices = Notices(
             journal,
             workers,
@@ -141,10 +148,7 @@ class Coordinator:
         self._succession.others += (self._notices.resume, self.assets.reload)
         self._stopping = False
         self._closed = False
-        self._stop_watching = asyncio.Event()
         self._resumed = asyncio.Event()
-        self._bundles = FollowedBundles(workers, self.catalog, self._stop_watching, watches=settings.watch)
-        self._tasks: list[asyncio.Task[None]] = []
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -174,12 +178,11 @@ class Coordinator:
         exchange(self.elsewhere.post, self.assets)
         await self.elsewhere.start(epoch)
         await self.assets.load()
+        self._airflow.warm_up()
         self.settings = dict(await self._workers.start(lambda ask: stored_questions.answer_parsing(self.kept, ask)))
         self.options = Options.read(self.settings.get("options", {}))
         self._admission = Admission(self.options, self._clock.now)
         self._observed.begin(self.settings, self.options)
-        if self._settings.folder is None:
-            self._exposure.apply(self.options.expose)
         for name in self.settings.get("unknown_options", ()):
             log.warning("[dagcall] has no option %r: it is ignored", name)
         if lost := self.settings.get("lost_shortcuts"):
@@ -191,15 +194,10 @@ class Coordinator:
         self.recording.begin(self.options, self._settings.has_database, epoch)
         # Taken out at once: what is left is shown to others.
         cipher = Cipher(str(self.settings.pop("fernet_key", "")))
-        self.kept = keep(
-            self._journal.store,
-            cipher,
-            self._clock.now,
-            SecondLooks(self.catalog, self._tasks, watches=self._settings.watch).look,
-            self.assets.id_of,
-        )
+        self.kept = keep(self._journal.store, cipher, self._clock.now, self._look_again, self.assets.id_of)
         await self.kept.task_states.drop_expired()
         await self.pools.load(self.settings)
+        self.kept = await self._airflow.begin(self.kept, self.options, self._clock.now)
         self._screening.allow_run_ids(self.settings.get("allowed_run_id_pattern"))
         nested = NestedRuns(self.catalog, self.call, self.run, self._clock)
         amending = Amending(self._drivers, self.run, self._journal, self._clock, self._recorded, self.elsewhere.amend)
@@ -257,6 +255,7 @@ class Coordinator:
         self._stop_watching.set()
         self._resumed.set()
         await self._bundles.stop()
+        await self._airflow.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

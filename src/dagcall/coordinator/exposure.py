@@ -48,6 +48,11 @@ class Exposure:
         """It is not known who is paused, and calls are refused with this; None: it is known, or nobody's business."""
         self._unknown = reason
 
+    def still_unknown(self, reason: str) -> None:
+        """If it is not known, that is why."""
+        if self._unknown is not None:
+            self._unknown = reason
+
     def pause(self, dag_ids: Collection[str]) -> None:
         """These are paused, and no others."""
         self._paused, self._unknown = frozenset(dag_ids), None

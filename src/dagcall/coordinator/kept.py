@@ -2,20 +2,54 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from dagcall.coordinator.asset_states import AssetStates, FindAsset
 from dagcall.coordinator.cipher import Cipher
-from dagcall.coordinator.connections import Connections
+from dagcall.coordinator.connections import Connection, Connections
 from dagcall.coordinator.notes import Notes
 from dagcall.coordinator.task_states import TaskStates
-from dagcall.coordinator.variables import Variables
+from dagcall.coordinator.variables import Variable, Variables
 from dagcall.journal.store import Store
+
+
+class VariablesView(Protocol):
+    """`variables.Variables`, or those of an existing Airflow."""
+
+    async def find(self, key: str) -> Variable | None:
+        """As a task's question is answered."""
+        ...
+
+    async def get(self, key: str) -> Variable | None:
+        """As it is stored."""
+        ...
+
+    async def all(self) -> list[Variable]: ...
+    async def keys(self, prefix: str = "") -> list[str]: ...
+    async def put(
+        self, key: str, value: str, description: str | None, *, only_new: bool = False, tell: bool = True
+    ) -> None: ...
+    async def remove(self, key: str, *, tell: bool = True) -> bool: ...
+
+    def refuse_changes(self) -> None:
+        """Raises NotSupported where they are changed elsewhere, but by tasks."""
+
+
+class ConnectionsView(Protocol):
+    """`connections.Connections`, or those of an existing Airflow. Methods as of `VariablesView`."""
+
+    async def find(self, conn_id: str) -> Connection | None: ...
+    async def get(self, conn_id: str) -> Connection | None: ...
+    async def all(self) -> list[Connection]: ...
+    async def put(self, connection: Connection, *, only_new: bool = False) -> None: ...
+    async def remove(self, conn_id: str) -> bool: ...
+    def refuse_changes(self) -> None: ...
 
 
 @dataclass(frozen=True)
 class Kept:
-    variables: Variables
-    connections: Connections
+    variables: VariablesView
+    connections: ConnectionsView
     task_states: TaskStates
     asset_states: AssetStates
     notes: Notes

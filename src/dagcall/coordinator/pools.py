@@ -1,6 +1,7 @@
 """Pools: kept in the store, bound through `limits`, shown with what they hold now.
 
-Authoritative for which pools exist and how many slots they have. `default_pool` exists always, with the slots that
+Authoritative for which pools exist and how many slots they have, unless they are those of an existing Airflow
+(`airflow_data`), whose slots are then counted here too, for the tasks that run here. `default_pool` exists always, with the slots that
 Airflow is configured to give it; it limits nothing until somebody changes it, or `[dagcall] inherit_airflow_limits`
 brings Airflow's configured limits in. A change binds at once: who has slots keeps them, and who waits for slots that
 can never be had any more fails with the reason.
@@ -13,6 +14,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from dagcall.coordinator.airflow_store import changed_in_airflow
 from dagcall.coordinator.api import PoolStatus, RunView
 from dagcall.coordinator.limits import Holder, Limits
 from dagcall.journal.store import Put, Remove, Store
@@ -50,6 +52,7 @@ class Pools:
         self._numbers: dict[str, int] = {}
         self._parallelism: int | None = None
         self._changing = asyncio.Lock()
+        self._is_followed = False
 
     async def load(self, settings: Mapping[str, Any]) -> None:
         """Read them from the store. `settings`: Airflow's, see `airflow_bridge.settings.for_coordinator`."""
@@ -60,6 +63,27 @@ class Pools:
         items = await self._store.items(KIND)
         self._numbers = {item.key: item.number for item in items}
         self._bind([msgspec.json.decode(item.value, type=Pool) for item in items])
+
+    def follow(self, pools: list[tuple[Pool, int]]) -> None:
+        """These are the pools from now on, with their numbers: another Airflow's, not the store's. Its `default_pool` binds
+        when somebody has changed it."""
+        self._is_followed = True
+        found = {
+            pool.name: replace(pool, is_binding=pool.name != DEFAULT_POOL or self._is_changed(pool))
+            for pool, _ in pools
+        }
+        found.setdefault(DEFAULT_POOL, self._default)
+        self._numbers = {pool.name: number for pool, number in pools}
+        if found != self._limits.pools:
+            self._limits.set(found, self._parallelism, self._occupants())
+
+    def _is_changed(self, default: Pool) -> bool:
+        return self._default.is_binding or default.slots != self._default.slots
+
+    def refuse_changes(self) -> None:
+        """Raises NotSupported where they are Airflow's."""
+        if self._is_followed:
+            raise changed_in_airflow("Pools", "airflow pools set")
 
     def find(self, name: str) -> PoolStatus | None:
         return next((status for status in self.all() if status.pool.name == name), None)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from dagcall.metadata_database import NONE, MetadataDatabase
 from dagcall.model.survival import Durability, OnRestart
 
 
@@ -12,6 +13,7 @@ class CoordinatorSettings:
     stored values that end with the server. `has_database`: Airflow is configured with a metadata database."""
 
     folder: str | None
+    database: MetadataDatabase = NONE
     durability: Durability | None = None
     on_restart: OnRestart | None = None
     kept_runs: int = 500

@@ -13,7 +13,7 @@ from dagcall.workers.frames import Ask
 
 
 async def _variable(kept: Kept, run: RunKey, key: str) -> object:
-    found = await kept.variables.get(key)
+    found = await kept.variables.find(key)
     return None if found is None or found.value is None else [found.value, found.mark]
 
 
@@ -32,7 +32,7 @@ async def _variable_keys(kept: Kept, run: RunKey, prefix: str | None, limit: int
 
 
 async def _connection(kept: Kept, run: RunKey, conn_id: str) -> object:
-    found = await kept.connections.get(conn_id)
+    found = await kept.connections.find(conn_id)
     if found is None:
         return None
     fields = ("conn_id", "conn_type", "host", "schema", "login", "password", "port", "extra")

@@ -40,6 +40,12 @@ class Variables:
         self._now = now
         self._changed = changed
 
+    async def find(self, key: str) -> Variable | None:
+        return await self.get(key)
+
+    def refuse_changes(self) -> None:
+        pass
+
     async def get(self, key: str) -> Variable | None:
         item = await self._store.get(KIND, key)
         return None if item is None else self._opened(item)

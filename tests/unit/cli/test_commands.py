@@ -163,7 +163,17 @@ def test_doctor_reports_without_a_server(dagcall):
     dagcall.answers["GET /api/v2/version"] = httpx.ConnectError("refused")
     assert dagcall("doctor", "-o", "json") in (0, 1)
     rows = {row["check"]: row for row in json.loads(dagcall.out)}
-    assert {"python", "airflow", "AIRFLOW_HOME", "cpus", "memory", "/dev/shm", "pidfd", "server"} <= rows.keys()
+    assert {
+        "python",
+        "airflow",
+        "AIRFLOW_HOME",
+        "metadata database",
+        "cpus",
+        "memory",
+        "/dev/shm",
+        "pidfd",
+        "server",
+    } <= rows.keys()
     assert rows["python"]["status"] == "ok"
     assert rows["server"]["status"] == "warn"
     assert "refused" in rows["server"]["found"]

@@ -5,14 +5,21 @@ Also answered while a DAG file is parsed: what it saw is noted then, so that the
 
 from typing import Any
 
-from airflow.sdk.exceptions import ErrorType
+from airflow.sdk.exceptions import AirflowRuntimeError, AirflowSecretsBackendAccessDenied, ErrorType
 from airflow.sdk.execution_time import comms as sdk
 
 from dagcall.airflow_bridge.conversation import Asker, Handler
 
 
+class SecretUnavailable(AirflowSecretsBackendAccessDenied):
+    """It is not known whether there is such a Variable or Connection, or what is in it.
+
+    Of all errors the Task SDK passes on only those of this base: any other would be taken for "there is none", and a
+    default, or another backend's value, for the answer."""
+
+
 def _variable(talk: Asker, msg: sdk.GetVariable) -> Any:
-    value, mark = talk.ask("variable", msg.key) or (None, "")
+    value, mark = _asked(talk, "variable", msg.key) or (None, "")
     talk.note(f"variable:{msg.key}", mark)
     if value is None:
         return sdk.ErrorResponse(error=ErrorType.VARIABLE_NOT_FOUND, detail={"key": msg.key})
@@ -35,11 +42,19 @@ def _variable_keys(talk: Asker, msg: sdk.GetVariableKeys) -> Any:
 
 
 def _connection(talk: Asker, msg: sdk.GetConnection) -> Any:
-    fields, mark = talk.ask("connection", msg.conn_id) or (None, "")
+    fields, mark = _asked(talk, "connection", msg.conn_id) or (None, "")
     talk.note(f"connection:{msg.conn_id}", mark)
     if fields is None:
         return sdk.ErrorResponse(error=ErrorType.CONNECTION_NOT_FOUND, detail={"conn_id": msg.conn_id})
     return sdk.ConnectionResult(**fields)
+
+
+def _asked(talk: Asker, what: str, name: str) -> Any:
+    try:
+        return talk.ask(what, name)
+    except AirflowRuntimeError as error:
+        detail = error.error.detail or {}
+        raise SecretUnavailable(detail.get("message") or str(error)) from None
 
 
 HANDLERS: dict[type, Handler] = {

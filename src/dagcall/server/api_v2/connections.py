@@ -62,6 +62,7 @@ async def get_connection(context: Context, request: Request, caller: Caller) -> 
 
 
 async def post_connection(context: Context, request: Request, caller: Caller) -> Response:
+    context.coordinator.kept.connections.refuse_changes()
     connection, _ = await _read(context, request)
     try:
         await context.coordinator.kept.connections.put(connection, only_new=True)
@@ -72,6 +73,7 @@ async def post_connection(context: Context, request: Request, caller: Caller) ->
 
 
 async def patch_connection(context: Context, request: Request, caller: Caller) -> Response:
+    context.coordinator.kept.connections.refuse_changes()
     mask = AirflowQuery(request, ("update_mask",), context.coordinator.settings).many("update_mask")
     new, given = await _read(context, request)
     if new.conn_id != request.path_params["connection_id"]:
@@ -89,6 +91,7 @@ async def patch_connection(context: Context, request: Request, caller: Caller) -
 
 
 async def delete_connection(context: Context, request: Request, caller: Caller) -> Response:
+    context.coordinator.kept.connections.refuse_changes()
     conn_id = request.path_params["connection_id"]
     if not await context.coordinator.kept.connections.remove(conn_id):
         raise _not_found(conn_id)

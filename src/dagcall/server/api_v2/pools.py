@@ -39,6 +39,7 @@ async def get_pool(context: Context, request: Request, caller: Caller) -> Respon
 
 
 async def post_pool(context: Context, request: Request, caller: Caller) -> Response:
+    context.coordinator.pools.refuse_changes()
     body = await read_object(
         request, context.settings.body_limit, ("name", "slots", "description", "include_deferred", "team_name")
     )
@@ -62,6 +63,7 @@ async def post_pool(context: Context, request: Request, caller: Caller) -> Respo
 
 
 async def patch_pool(context: Context, request: Request, caller: Caller) -> Response:
+    context.coordinator.pools.refuse_changes()
     name = request.path_params["pool_name"]
     mask = request.query_params.getlist("update_mask")
     body = await read_object(
@@ -85,6 +87,7 @@ async def patch_pool(context: Context, request: Request, caller: Caller) -> Resp
 
 
 async def delete_pool(context: Context, request: Request, caller: Caller) -> Response:
+    context.coordinator.pools.refuse_changes()
     name = request.path_params["pool_name"]
     if name == DEFAULT_POOL:
         raise AirflowError(400, "Default Pool can't be deleted")

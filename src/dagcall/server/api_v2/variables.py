@@ -41,6 +41,7 @@ async def get_variable(context: Context, request: Request, caller: Caller) -> Re
 
 
 async def post_variable(context: Context, request: Request, caller: Caller) -> Response:
+    context.coordinator.kept.variables.refuse_changes()
     key, value, description, _ = await _read(context, request)
     try:
         await context.coordinator.kept.variables.put(key, value, description, only_new=True)
@@ -50,6 +51,7 @@ async def post_variable(context: Context, request: Request, caller: Caller) -> R
 
 
 async def patch_variable(context: Context, request: Request, caller: Caller) -> Response:
+    context.coordinator.kept.variables.refuse_changes()
     mask = AirflowQuery(request, ("update_mask",), context.coordinator.settings).many("update_mask")
     key, value, description, given = await _read(context, request)
     if key != request.path_params["variable_key"]:
@@ -65,6 +67,7 @@ async def patch_variable(context: Context, request: Request, caller: Caller) -> 
 
 
 async def delete_variable(context: Context, request: Request, caller: Caller) -> Response:
+    context.coordinator.kept.variables.refuse_changes()
     key = request.path_params["variable_key"]
     if not await context.coordinator.kept.variables.remove(key):
         raise _not_found(key)
