@@ -111,6 +111,19 @@ def test_the_next_task_of_a_worker_sees_its_own_trace(server: Server, collector:
     assert run.parent_span_id == b""
 
 
+def test_triggers_and_calls_of_a_task_are_part_of_its_trace(server: Server, collector: Collector) -> None:
+    trace_id = secrets.token_hex(16)
+    headers = {"traceparent": f"00-{trace_id}-{CALLERS_SPAN}-01"}
+    answer = server.http.post("/call/reaches_out", json={"url": server.url}, headers=headers)
+    assert answer.json()["trace_id"] == trace_id, answer.text
+    wanted = {"trigger.waits", "my waiting", "my call", "dag_run.context", "worker.seen"}
+    eventually(lambda: {one.name for one in collector.trace(trace_id)} >= wanted, 30, "all spans")
+    spans = {span.name: span for span in collector.trace(trace_id)}
+    names = {span.span_id: span.name for span in spans.values()}
+    parents = {name: names[spans[name].parent_span_id] for name in ("trigger.waits", "my waiting", "dag_run.context")}
+    assert parents == {"trigger.waits": "task_run.waits", "my waiting": "trigger.waits", "dag_run.context": "my call"}
+
+
 def test_a_trace_that_is_not_sampled_goes_on_unrecorded(server: Server, collector: Collector) -> None:
     trace_id, later = secrets.token_hex(16), secrets.token_hex(16)
     assert call(server, "context", trace_id, "00").items() >= {"trace_id": trace_id, "sampled": False}.items()

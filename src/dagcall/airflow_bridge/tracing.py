@@ -9,13 +9,12 @@ No process here talks to a collector, or has a thread for it: zygotes must be fo
 Ended spans are kept until the task ends and go to the server as one frame, which exports them. At most `MOST` of a task
 are kept; what it has more is dropped, with a line in its log. What ends after its task goes with the next one's.
 
-All of it is off, and nothing of it is imported, unless `[traces] otel_on`.
+Without `install` (`[traces] otel_on`) everything here does nothing.
 """
 
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final
 
 import msgspec
@@ -84,19 +83,24 @@ def install() -> None:
 
 def task_span(start: Start) -> AbstractContextManager[Any]:
     """The task's own span, current while it runs."""
-    return nullcontext() if _collector is None else _task_span(start)
+    name = f"worker.{start.task_id}" + (f"[{start.map_index}]" if start.map_index >= 0 else "")
+    return _span(start, name, {})
 
 
-@contextmanager
-def _task_span(start: Start) -> Iterator[Any]:
-    carrier = parsed(start.traceparent, start.tracestate)
-    if carrier is None:  # accepted by a server that did not trace
-        yield None
-        return
+def trigger_span(start: Start, classpath: str) -> AbstractContextManager[Any]:
+    """The span of a trigger that a try waits for (airflow/jobs/triggerer_job_runner.py `_make_trigger_span`)."""
+    name = f"trigger.{start.task_id}" + (f"_{start.map_index}" if start.map_index >= 0 else "")
+    return _span(start, name, {"airflow.trigger.name": classpath})
+
+
+def _span(start: Start, name: str, more: dict[str, str]) -> AbstractContextManager[Any]:
+    """A child of the span of the try."""
+    carrier = None if _collector is None else parsed(start.traceparent, start.tracestate)
+    if carrier is None:  # switched off, or accepted by a server that did not trace
+        return nullcontext()
     own = of_try(carrier, RunKey(start.dag_id, start.run_id), start.task_id, start.map_index, start.try_number)
     state = ",".join(part for part in (_detail_level(start.conf), own.state) if part)
     parent = _propagator.extract({"traceparent": own.traceparent, "tracestate": state})
-    name = f"worker.{start.task_id}" + (f"[{start.map_index}]" if start.map_index >= 0 else "")
     attributes: dict[str, str | int] = {
         "airflow.dag_id": start.dag_id,
         "airflow.task_id": start.task_id,
@@ -104,8 +108,7 @@ def _task_span(start: Start) -> Iterator[Any]:
         "airflow.task_instance.try_number": start.try_number,
         "airflow.task_instance.map_index": start.map_index,
     }
-    with _tracer.start_as_current_span(name, context=parent, attributes=attributes) as span:
-        yield span
+    return _tracer.start_as_current_span(name, context=parent, attributes={**attributes, **more})
 
 
 def _detail_level(conf: bytes) -> str:

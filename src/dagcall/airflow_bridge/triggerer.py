@@ -32,6 +32,7 @@ from airflow.sdk.execution_time import task_runner
 from airflow.sdk.serde import deserialize, serialize
 from structlog.contextvars import bind_contextvars
 
+from dagcall.airflow_bridge import tracing
 from dagcall.airflow_bridge.answers.xcoms import sendable
 from dagcall.airflow_bridge.comms import HANDLERS_OF_TRIGGERS, WorkerComms
 from dagcall.airflow_bridge.conversation import refuse
@@ -128,6 +129,9 @@ class Triggerer:
         except ProtocolError as too_large:  # and so nothing was sent
             self._channel.send(_failed(frame.number, too_large))
 
+    def tell_spans(self) -> None:
+        tracing.hand_over(self._channel, log)
+
     async def ask(self, trigger: int, what: str, args: tuple[Any, ...]) -> Reply:
         """On the loop."""
         self._asked += 1
@@ -172,8 +176,10 @@ class RunningTrigger:
                 log.error("Trigger failed to load", error=str(error), classpath=frame.classpath)
                 self._triggerer.fired(_failed(frame.number, error))
                 return
-            await self._watch(trigger)
+            with tracing.trigger_span(start, frame.classpath):
+                await self._watch(trigger)
         finally:
+            self._triggerer.tell_spans()
             if self.descriptor >= 0:
                 os.close(self.descriptor)
                 self.descriptor = -1

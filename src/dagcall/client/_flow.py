@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import quote
 
 from dagcall.client._options import Options
+from dagcall.client._trace import trace_headers
 from dagcall.client._wire import Accepted, Broken, Flow, Pause, Request, Response
 from dagcall.errors import NotFinished, Problem, RunExists, RunFailed, ServerError, Unreachable, problem_from
 
@@ -110,7 +111,7 @@ def run_path(run: Accepted) -> str:
 
 def call_request(dag_id: str, content: bytes, options: Options, headers: dict[str, str], asked: float) -> Request:
     """The POST that starts a run."""
-    headers |= {"content-type": "application/json"}
+    headers |= {"content-type": "application/json"} | trace_headers()
     if options.key is not None:
         headers["idempotency-key"] = options.key
     return Request("POST", call_path(dag_id), headers, options.query(), content, asked + ANSWER_MARGIN)

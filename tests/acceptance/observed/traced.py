@@ -5,8 +5,11 @@ import time
 from pathlib import Path
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
-from airflow.sdk import dag, result, task
+from airflow.sdk import BaseOperator, dag, result, task
+from airflow.triggers.base import BaseTrigger, TriggerEvent
 from opentelemetry import propagate, trace
+
+import dagcall
 
 
 @dag(schedule=None)
@@ -69,5 +72,33 @@ def interrupted():
     waits()
 
 
-for one in (traced, started, context, interrupted):
+class Soon(BaseTrigger):
+    def serialize(self):
+        return f"{__name__}.Soon", {}
+
+    async def run(self):
+        with trace.get_tracer("mine").start_as_current_span("my waiting"):
+            yield TriggerEvent("soon")
+
+
+class Waits(BaseOperator):
+    def execute(self, context):
+        self.defer(trigger=Soon(), method_name="resume")
+
+    def resume(self, context, event):
+        return event
+
+
+@dag(schedule=None, params={"url": ""})
+def reaches_out():
+    @result
+    @task
+    def calls(params):
+        with trace.get_tracer("mine").start_as_current_span("my call"):
+            return dagcall.Client(params["url"]).call("context")
+
+    Waits(task_id="waits") >> calls()
+
+
+for one in (traced, started, context, interrupted, reaches_out):
     one()

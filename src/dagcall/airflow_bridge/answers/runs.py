@@ -4,7 +4,6 @@ What Airflow's API server would refuse arrives here as a status and a reason, an
 (`ErrorType.API_SERVER_ERROR`, sdk/execution_time/supervisor.py `handle_requests`).
 """
 
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +14,7 @@ from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time import comms as sdk
 from pydantic_core import to_json
 
+from dagcall.airflow_bridge import tracing
 from dagcall.airflow_bridge.conversation import Conversation, Handler
 from dagcall.airflow_bridge.logical_date import data_interval
 
@@ -30,18 +30,12 @@ def _trigger_dag_run(talk: Conversation, msg: sdk.TriggerDagRun) -> Any:
         _seconds(msg.run_after),
         bool(msg.reset_dag_run),
         msg.note,
-        *_span(),
+        *tracing.current(),  # the run is a child of the span that starts it
     )
     if answer == "exists":
         talk.outgoing.problem = ("DagRunAlreadyExists", f"DAG {msg.dag_id!r} already has a run {msg.run_id!r}")
         return sdk.ErrorResponse(error=ErrorType.DAGRUN_ALREADY_EXISTS)
     return sdk.OKResponse(ok=True)
-
-
-def _span() -> tuple[str | None, str | None]:
-    """The span that the task is in: the run it starts is a child of it."""
-    tracing = sys.modules.get("dagcall.airflow_bridge.tracing")
-    return (None, None) if tracing is None else tracing.current()
 
 
 def _ask_input(talk: Conversation, msg: sdk.CreateHITLDetailPayload) -> Any:
