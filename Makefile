@@ -7,7 +7,7 @@ VENV := .venv/bin
 PYTEST := $(VENV)/python -m pytest --maxfail=10 $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install browser demo serve test test-unit test-integration test-acceptance test-api test-cuts test-damage test-large test-crashes test-outcome chaos simulate simulate-mutants check format bench bench-memory bench-answers bench-journals bench-waiting bench-overload compat differential differential-scheduler ci lock clean
+.PHONY: help install browser demo serve test test-unit test-integration test-acceptance test-api test-cuts test-damage test-large test-crashes test-outcome chaos simulate simulate-mutants check format bench bench-memory bench-answers bench-journals bench-recording bench-waiting bench-overload compat differential differential-scheduler ci lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,6 +87,9 @@ bench-answers: install ## How soon an answer comes, also with 1,000 readers of t
 
 bench-journals: install ## What a call costs with its journal in SQLite, and in PostgreSQL with and without flushes, 2 min
 	@$(VENV)/python bench/journals.py
+
+bench-recording: install ## What it costs to have runs recorded in Airflow, and whether 200 a second can be, 2 min
+	@$(VENV)/python bench/recording.py
 
 bench-waiting: install ## What 10,000 callers that wait cost: memory of each, CPU while nothing happens, 8 min
 	@$(VENV)/python bench/waiting.py

@@ -1,7 +1,8 @@
-"""What a task costs the coordinator: `python bench/coordinator.py [--profile] [--journal URL]`.
+"""What a task costs the coordinator: `python bench/coordinator.py [--profile] [--journal URL] [--record]`.
 
 The real coordinator and journal, with workers that end every task at once and cost nothing: what is left is the price
 of deciding, journaling and answering. CPU milliseconds a task and a run, `--profile` adds the costliest functions.
+`--record`: and of handing ended runs to a recorder, who forgets them.
 """
 
 import argparse
@@ -44,6 +45,16 @@ class Code:
         self.plans = plans
 
 
+class Recorder:
+    """Implements `workers.base.AirflowSide`: has written everything at once."""
+
+    def use(self, topic: str) -> None: ...
+
+    async def ask(self, what: str, args: dict[str, Any], answer: Any, **how: Any) -> Any:
+        receipts = ["recorded"] * len(args["runs"])
+        return msgspec.convert({"receipts": receipts, "reasons": {}}, answer)
+
+
 class Instantly:
     """Workers, and the lease of each job: whatever is started has succeeded."""
 
@@ -58,6 +69,8 @@ class Instantly:
         return {"base_log_folder": "/logs"}
 
     async def stop(self) -> None: ...
+
+    recorder = Recorder()
 
     async def list_files(self) -> list[str]:
         return list(self._codes)
@@ -132,10 +145,9 @@ def plans_of(path: Path) -> dict[str, DagPlan]:
     return {plan.dag_id: plan for plan in plans}
 
 
-async def measure(codes: dict[str, Code], journal: str, profile: bool) -> None:
-    coordinator = Coordinator(
-        CoordinatorSettings(folder=str(DAGS), watch=False, resume=False), open_journal(journal), Instantly(codes)
-    )
+async def measure(codes: dict[str, Code], journal: str, profile: bool, record: bool) -> None:
+    settings = CoordinatorSettings(folder=str(DAGS), watch=False, resume=False, has_database=record)
+    coordinator = Coordinator(settings, open_journal(journal), Instantly(codes))
     await coordinator.start()
     await coordinator.load()
 
@@ -161,6 +173,9 @@ async def measure(codes: dict[str, Code], journal: str, profile: bool) -> None:
         )
         if profile:
             pstats.Stats(profiler).sort_stats("tottime").print_stats(45)
+    if record:
+        await coordinator.drain(60)
+        assert coordinator.statistics()["recorded"] >= sum(count // 8 * 8 for count in RUNS.values())
     await coordinator.stop()
 
 
@@ -168,6 +183,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--profile", action="store_true", help="print the costliest functions too")
     parser.add_argument("--journal", help="its URL; default: SQLite in a temporary folder")
+    parser.add_argument("--record", action="store_true", help="with a recorder")
     arguments = parser.parse_args()
     codes = {}
     for dag_id in RUNS:
@@ -176,7 +192,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         url = arguments.journal or f"sqlite:///{folder}/journal.db"
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(measure(codes, url, arguments.profile))
+            runner.run(measure(codes, url, arguments.profile, arguments.record))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -86,8 +87,15 @@ class Ours:
     """A real `dagcall serve`, with its defaults."""
 
     def __init__(
-        self, folder: Path, messages: Path, dags: Path = DAGS, journal: str | None = None, name: str = "dagcall"
+        self,
+        folder: Path,
+        messages: Path,
+        dags: Path = DAGS,
+        journal: str | None = None,
+        name: str = "dagcall",
+        settings: Mapping[str, str] | None = None,
     ) -> None:
+        """`settings`: more of its environment."""
         self.port = free_port()
         home = folder / f"airflow-{name}"
         home.mkdir(exist_ok=True)
@@ -98,7 +106,7 @@ class Ours:
                 *("--port", str(self.port)),
                 *("--journal", journal or f"sqlite:///{home / 'journal.db'}"),
             ],
-            environment(home),
+            environment(home) | dict(settings or {}),
             messages,
         )
 

@@ -54,6 +54,8 @@ AGAIN = 15.0
 PATIENCE = 600.0
 _ENDED = frozenset(state for state in RunState if state.is_final)
 _FAILURES = (OutcomeKind.FAILED, OutcomeKind.DEADLINE, OutcomeKind.CANCELLED)
+_AT_A_TIME = 4
+"""Runs that are put into words between two looks at what calls need."""
 _SAVE_EVERY = 5.0
 _FORGET_EVERY = 60.0
 _PAGE = 1000
@@ -260,17 +262,20 @@ class Line:
         """Raises DagcallError, AirflowRefused: nothing is lost then."""
         packed: list[bytes] = []
         batch: list[_InLine] = []
+        size = 0
         for place, one in enumerate(runs, 1):
             document = await self._packed(one)
             if document is not None:
                 packed.append(document)
                 batch.append(one)
-            if packed and (place == len(runs) or sum(map(len, packed)) > BATCH_BYTES):
+                size += len(document)
+            if packed and (place == len(runs) or size > BATCH_BYTES):
                 answer = await self._recorder.ask("recording.write", {"runs": packed}, _Answer, limit=LIMIT)
                 for sent, (done, receipt) in enumerate(zip(batch, answer.receipts, strict=True)):
                     self._received(done.run.key, done.run.head, receipt, answer.reasons.get(sent, ""))
-                packed, batch = [], []
-            await asyncio.sleep(0)  # calls go first
+                packed, batch, size = [], [], 0
+            elif place % _AT_A_TIME == 0:
+                await asyncio.sleep(0)  # calls go first
 
     async def _packed(self, one: _InLine) -> bytes | None:
         """None, and counted as refused, for one that cannot be put into words: it must not keep the others."""
