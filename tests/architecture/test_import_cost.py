@@ -20,3 +20,14 @@ def test_what_airflow_imports_at_every_start_brings_next_to_nothing(module: str)
     ours = {name for name in loaded if name.startswith("dagcall")}
     assert not {name.partition(".")[0] for name in loaded} & {"airflow", "fastapi", "httpx", "msgspec", "pydantic"}
     assert not {name for name in ours if name.startswith(("dagcall.client", "dagcall.server", "dagcall.cli"))}
+
+
+def test_the_plugin_that_every_airflow_process_imports_brings_nothing_else() -> None:
+    pytest.importorskip("airflow.sdk")
+    code = (
+        "import sys, airflow.sdk.plugins_manager; before = set(sys.modules); import dagcall.provider.plugin; "
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert {name for name in loaded if not name.startswith("dagcall")} <= {"asyncio"}
+    assert not {name for name in loaded if name.startswith(("dagcall.client", "dagcall.provider.call_view"))}

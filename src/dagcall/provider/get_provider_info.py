@@ -1,6 +1,8 @@
 """The entry point `apache_airflow_provider`: what `airflow` learns about dagcall at every start.
 
-Imports nothing but the table of options; everything else is named, and imported by Airflow when it is asked for.
+Imports nothing but the table of options; everything else is named, and imported by Airflow when it is asked for. The
+plugin is an entry point of its own, `airflow.plugins`: while providers are discovered lazily, which is Airflow's default,
+it does not look for plugins among them.
 """
 
 import re
