@@ -17,10 +17,11 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dagcall.errors import NotAllowed, NotAuthenticated
+from dagcall.errors import NotAuthenticated
 from dagcall.server.credentials import InvalidToken, invalid_token, token_of
 from dagcall.server.needs import Need, needs_of, needs_of_dag
 from dagcall.server.policy import Caller, Kind, Permission
+from dagcall.server.refusing import not_allowed
 from dagcall.server.requests import read_body
 from dagcall.workers.base import AirflowRefused, AirflowSide
 
@@ -84,7 +85,7 @@ class AirflowPolicy:
         except InvalidToken as refusal:
             raise invalid_token(str(refusal), request) from None
         if unmet:
-            raise NotAllowed(_sentence(known.caller, permission, unmet[0]), dag_id=request.path_params.get("dag_id"))
+            raise not_allowed(f"User {known.caller.name!r}", permission, unmet[0], request)
         return known.caller
 
     async def may(self, caller: Caller, permission: Permission, dag_id: str) -> bool:
@@ -174,8 +175,3 @@ class AirflowPolicy:
 
 def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
-
-
-def _sentence(caller: Caller, permission: Permission, need: Need) -> str:
-    about = f" {need.kind.replace('_', ' ')} {need.id!r}" if need.id is not None else ""
-    return f"User {caller.name!r} may not do this{' with' if about else ''}{about}: it takes the permission {permission.value}."

@@ -13,10 +13,11 @@ from collections.abc import Collection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dagcall.errors import ConfigError, NotAllowed, NotFound, Unavailable
+from dagcall.errors import ConfigError, NotFound, Unavailable
 from dagcall.server.credentials import InvalidToken, invalid_token, token_of
 from dagcall.server.needs import Need, needs_of, needs_of_dag
 from dagcall.server.policy import Caller, Kind, Permission
+from dagcall.server.refusing import not_allowed
 from dagcall.tokens import ApiToken, TokenFile, digest
 
 log = logging.getLogger("dagcall.server")
@@ -52,11 +53,7 @@ class TokenPolicy:
             raise invalid_token(str(refusal), request) from None
         for need in needs_of(permission, request.method, request.path_params):
             if not _allows(token, need):
-                about = f" with {need.kind.replace('_', ' ')} {need.id!r}" if need.id is not None else ""
-                raise NotAllowed(
-                    f"Token {token.name!r} may not do this{about}: it takes the permission {permission.value}.",
-                    dag_id=request.path_params.get("dag_id"),
-                )
+                raise not_allowed(f"Token {token.name!r}", permission, need, request)
         return Caller(token.name, token.name, sha256)
 
     async def may(self, caller: Caller, permission: Permission, dag_id: str) -> bool:

@@ -11,6 +11,26 @@ import jwt
 
 HERE = Path(__file__).parent
 SECRET = "a-signing-key-of-these-tests-that-is-long-enough-for-hs512-xxxxxxxxxxxxxxxx"
+DATABASE = "canary-metadata.db"
+FERNET_KEY = "Y2FuYXJ5LWZlcm5ldC1rZXktb2YtMzItYnl0ZXMhISE="
+IN_ENVIRONMENT = {
+    "AIRFLOW_CONN_VAULT": "http://me:canary-connection-of-environment@vault.example",
+    "AIRFLOW_VAR_API_SECRET": "canary-variable-of-environment",
+    "DAGCALL_TOKEN": "canary-client-token",
+    "PGPASSWORD": "canary-journal-password",
+}
+KEPT = {"kept_vault": "canary-connection-that-is-kept", "kept_secret": "canary-variable-that-is-kept"}
+"""The password of a Connection, and a Variable, that are put through the API."""
+CANARIES = (
+    "canary-connection-of-environment",
+    "canary-variable-of-environment",
+    "canary-client-token",
+    "canary-journal-password",
+    "canary-metadata",
+    *KEPT.values(),
+    FERNET_KEY,
+    SECRET,
+)
 ROLES = {"ada": "admin", "opa": "op", "una": "user", "uli": "user", "vic": "viewer"}
 """`una` is the one who may touch some DAGs only (`managers/per_dag.py`)."""
 AUDIENCE = "apache-airflow"
@@ -19,7 +39,7 @@ AUDIENCE = "apache-airflow"
 def environment(home: Path) -> dict[str, str]:
     """Writes what Airflow reads. The tables of the metadata database are Airflow's, by its migrations; only one is read
     here."""
-    database = home / "airflow.db"
+    database = home / DATABASE
     with sqlite3.connect(database) as connection:
         connection.execute("CREATE TABLE revoked_token (jti VARCHAR(32) PRIMARY KEY, exp TIMESTAMP NOT NULL)")
     passwords = home / "passwords.json"
@@ -33,6 +53,8 @@ def environment(home: Path) -> dict[str, str]:
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{database}",
         "AIRFLOW__API_AUTH__JWT_SECRET": SECRET,
+        "AIRFLOW__CORE__FERNET_KEY": FERNET_KEY,
+        **IN_ENVIRONMENT,
         "AIRFLOW__API_AUTH__JWT_ISSUER": "these-tests",
         "AIRFLOW__API_AUTH__JWT_LEEWAY": "0",
     }

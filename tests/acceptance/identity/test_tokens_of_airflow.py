@@ -11,7 +11,7 @@ import jwt
 import pytest
 
 from ..serving import Server, eventually
-from .airflow_users import SECRET, bearer, claims, token
+from .airflow_users import DATABASE, SECRET, bearer, claims, token
 
 CALL, API = "/call/common", "/api/v2/dags/common"
 
@@ -96,7 +96,7 @@ def test_a_revoked_token_is_refused(guarded: Server) -> None:
     written = claims("vic")
     headers = {"Authorization": f"Bearer {jwt.encode(written, SECRET, algorithm='HS512')}"}
     assert guarded.http.get(CALL, headers=headers).status_code == 200
-    with sqlite3.connect(guarded.home / "airflow.db", timeout=30) as database:
+    with sqlite3.connect(guarded.home / DATABASE, timeout=30) as database:
         database.execute("INSERT INTO revoked_token VALUES (?, ?)", (written["jti"], "2100-01-01 00:00:00.000000"))
     eventually(lambda: guarded.http.get(CALL, headers=headers).status_code == 401, 20, "its end")
 
@@ -207,7 +207,7 @@ def test_while_airflows_side_is_gone_nobody_gets_a_yes(guarded: Server) -> None:
 
 def test_while_its_database_is_gone_nobody_gets_a_yes(guarded: Server) -> None:
     def rename(old: str, new: str) -> None:
-        with sqlite3.connect(guarded.home / "airflow.db", timeout=30) as database:
+        with sqlite3.connect(guarded.home / DATABASE, timeout=30) as database:
             database.execute(f"ALTER TABLE {old} RENAME TO {new}")
 
     rename("revoked_token", "elsewhere")

@@ -6,7 +6,7 @@ LIMITED = "una"
 
 
 def _hers(name):
-    return name is None or name.startswith("una") or name == "common"
+    return name is None or name.startswith("una") or name in ("common", "default_pool")
 
 
 class PerDagManager(SimpleAuthManager):
