@@ -58,6 +58,14 @@ class Listener:
         tell("on_dag_run_success", dag_run.dag_id)
 
     @hookimpl
+    def on_asset_changed(self, asset):
+        tell("on_asset_changed", asset.name, asset.uri)
+
+    @hookimpl
+    def on_asset_event_emitted(self, asset_event):
+        tell("on_asset_event_emitted", asset_event.asset.name, asset_event.source_task_id, asset_event.extra["n"])
+
+    @hookimpl
     def on_dag_run_failed(self, dag_run, msg):
         tell("on_dag_run_failed", dag_run.dag_id)
 
@@ -150,6 +158,8 @@ def test_listeners_hear_of_everything_and_nobody_waits_for_them(serve: ServerFac
         ["on_task_instance_success", "says"],
         ["before_stopping", "TaskRunnerMarker"],
         ["on_dag_run_success", "echo_of_listeners"],
+        ["on_asset_changed", "spoken", "spoken"],
+        ["on_asset_event_emitted", "spoken", "says", "7"],
     ]
     eventually(lambda: sorted(heard()) == sorted(wanted), 30, "what is to be heard")
     assert server.call("fails_for_listeners").status_code == 500

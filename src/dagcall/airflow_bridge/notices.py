@@ -12,15 +12,23 @@ from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Any
 
+import msgspec
 import structlog
 
 from dagcall.airflow_bridge.settings import conf
 from dagcall.model.events import EndKind
-from dagcall.model.notice import Call
+from dagcall.model.notice import AssetNews, Call
 from dagcall.workers.channel import Channel
 from dagcall.workers.frames import Ended, Notify
 
-LISTENED = (Call.RUN_RUNNING, Call.RUN_SUCCESS, Call.RUN_FAILED, Call.TASK_FAILED)
+LISTENED = (
+    Call.RUN_RUNNING,
+    Call.RUN_SUCCESS,
+    Call.RUN_FAILED,
+    Call.TASK_FAILED,
+    Call.ASSET_CHANGED,
+    Call.ASSET_EVENT,
+)
 
 
 def log_path(fileloc: str, folder: str, bundle: str) -> str:
@@ -88,6 +96,12 @@ def _functions(
             hook = _listeners().hook.on_task_instance_failed
             told = {"previous_state": _running(), "task_instance": instance, "error": RuntimeError(notify.reason)}
             yield partial(hook, **told), f"listeners of {call.value}"
+        case Call.ASSET_CHANGED:
+            for _, asset in _news(notify):
+                yield partial(_listeners().hook.on_asset_changed, asset=asset), f"listeners of {call.value}"
+        case Call.ASSET_EVENT:
+            for event, _ in _news(notify):
+                yield partial(_listeners().hook.on_asset_event_emitted, asset_event=event), f"listeners of {call.value}"
         case Call.DAG_SUCCESS | Call.DAG_FAILURE:
             for callback in _listed(getattr(dag, call.value)):
                 what = f"{call.value.removesuffix('_callback')} dag callback"
@@ -101,6 +115,27 @@ def _functions(
             error = Exception(notify.reason)
             what = f"{call.value.removeprefix('task.')} of {instance.task_id}"
             yield partial(_with_context, lambda context: send(context, error, log), instance.get_template_context), what
+
+
+def _news(notify: Notify) -> Iterator[tuple[Any, Any]]:
+    """Asset events and their assets, as Airflow's asset manager hands them to listeners (airflow/assets/manager.py)."""
+    from airflow.listeners.types import AssetEvent
+    from airflow.serialization.definitions.assets import SerializedAsset, SerializedAssetAlias
+
+    for one in msgspec.msgpack.decode(notify.assets, type=list[AssetNews]):
+        extra = msgspec.json.decode(one.asset_extra)
+        asset = SerializedAsset(name=one.name, uri=one.uri, group=one.group, extra=extra, watchers=[])
+        event = AssetEvent(
+            asset=asset,
+            extra=msgspec.json.decode(one.extra),
+            source_dag_id=notify.start.dag_id,
+            source_task_id=one.task_id,
+            source_run_id=notify.start.run_id,
+            source_map_index=one.map_index,
+            source_aliases=[SerializedAssetAlias(name=name, group="asset") for name in one.aliases],
+            partition_key=one.partition_key,
+        )
+        yield event, asset
 
 
 def _with_context(function: Callable[[Any], Any], make_context: Callable[[], Any]) -> Any:
@@ -144,13 +179,13 @@ def _running() -> Any:
 @cache
 def _listeners() -> Any:
     """The listeners of all plugins, with the hooks of runs too: the Task SDK's own manager knows those of tasks only."""
-    from airflow.listeners.spec import dagrun
+    from airflow.listeners.spec import asset, dagrun
     from airflow.sdk._shared.listeners.listener import ListenerManager
     from airflow.sdk._shared.listeners.spec import lifecycle, taskinstance
     from airflow.sdk.plugins_manager import integrate_listener_plugins
 
     manager = ListenerManager()
-    for spec in (lifecycle, taskinstance, dagrun):
+    for spec in (lifecycle, taskinstance, dagrun, asset):
         manager.add_hookspecs(spec)
     integrate_listener_plugins(manager)
     return manager

@@ -12,6 +12,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Sequence
 
+import msgspec
+
 from dagcall.coordinator.clock import Clock
 from dagcall.core.asset_book import AssetBook
 from dagcall.core.asset_outlets import changes_of, with_events
@@ -28,10 +30,13 @@ from dagcall.model.assets import (
 )
 from dagcall.model.finished_run import HandedEvent
 from dagcall.model.ids import RunKey
+from dagcall.model.notice import AssetNews, Call, Notice
 from dagcall.model.plan import DagPlan
 from dagcall.model.records import RunHead
 
 log = logging.getLogger("dagcall.assets")
+
+_pack = msgspec.msgpack.Encoder().encode
 
 PAUSE = 0.05
 """Seconds."""
@@ -123,6 +128,27 @@ class Assets:
             self._tell()
         if changes.queued:
             self._changed()
+
+    def news(self, changes: AssetChanges, listeners: Collection[str], state: str) -> Notice | None:
+        """What listeners are to be told of the events among durable changes; `state`: of their run."""
+        calls = tuple(call for call in (Call.ASSET_CHANGED, Call.ASSET_EVENT) if call in listeners)
+        if not calls or not changes.events:
+            return None
+        return Notice(calls, "", state, assets=_pack([self._news(event) for event in changes.events]))
+
+    def _news(self, event: AssetEvent) -> AssetNews:
+        asset = self.book.assets[event.asset_id]
+        return AssetNews(
+            asset.name,
+            asset.uri,
+            asset.group,
+            asset.extra,
+            event.extra,
+            event.source.task_id,
+            event.source.map_index,
+            event.aliases,
+            event.partition_key,
+        )
 
     async def create_event(self, asset_id: int, extra: bytes, partition_key: str | None = None) -> AssetEvent | None:
         """An event of nobody's task; None when there is no such asset. Raises JournalError."""

@@ -337,6 +337,9 @@ class Driver:
         self.run.publish(batch.records, batch.head, self._around.clock.now())
         if batch.assets is not None:
             self._around.assets.durable(batch.assets)
+            news = self._around.assets.news(batch.assets, self._around.listeners, batch.head.state.value)
+            if news is not None:
+                self._around.notify(self.run, self.code, news)
         self._around.on_published(self.run)
         if self._stopped:  # its leases are others' by now
             return

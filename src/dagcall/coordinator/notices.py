@@ -211,6 +211,7 @@ class Notices:
             state=notice.state,
             start_date=notice.start_date,
             end_date=notice.end_date,
+            assets=notice.assets,
         )
 
 

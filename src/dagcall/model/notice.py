@@ -17,6 +17,23 @@ class Call(StrEnum):
     RUN_RUNNING = "on_dag_run_running"
     RUN_SUCCESS = "on_dag_run_success"
     RUN_FAILED = "on_dag_run_failed"
+    ASSET_CHANGED = "on_asset_changed"
+    ASSET_EVENT = "on_asset_event_emitted"
+
+
+@dataclass(frozen=True)
+class AssetNews:
+    """An asset event, as listeners are told of it. Extras are JSON objects."""
+
+    name: str
+    uri: str
+    group: str
+    asset_extra: bytes
+    extra: bytes
+    task_id: str | None
+    map_index: int
+    aliases: tuple[str, ...] = ()
+    partition_key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -38,3 +55,5 @@ class Notice:
     state: str = ""
     start_date: float | None = None
     end_date: float | None = None
+    assets: bytes = b""
+    """Of asset listeners: MessagePack of a list of `AssetNews`."""

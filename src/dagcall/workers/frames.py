@@ -224,6 +224,7 @@ class Notify(Frame, frozen=True, array_like=True, tag=True):
     state: str
     start_date: float | None
     end_date: float | None
+    assets: bytes = b""
 
 
 class Pushed(Frame, frozen=True, array_like=True, tag=True):

@@ -3,7 +3,7 @@
 import os
 import time
 
-from airflow.sdk import dag, task
+from airflow.sdk import Asset, dag, task
 
 
 @dag(schedule=None, params={"n": 0})
@@ -40,8 +40,9 @@ def waits_for_open():
 
 @dag(schedule=None)
 def echo_of_listeners():
-    @task
-    def says():
+    @task(outlets=[Asset("spoken")])
+    def says(outlet_events):
+        outlet_events[Asset("spoken")].extra = {"n": 7}
         return 1
 
     return says()

@@ -81,7 +81,11 @@ AROUND: tuple[Feature, ...] = (
         "listeners of DAG runs",
         "In a process of the DAG file, at least once. `dag_run` is the Task SDK's, not an object of the database.",
     ),
-    ignored("listeners of assets and import errors", "Nobody calls them."),
+    differs(
+        "listeners of asset changes and events",
+        "Of events that a task's outlets make, in a process of the DAG file, at least once; not of those that the API makes.",
+    ),
+    ignored("listeners of new assets, aliases and import errors", "Nobody calls them."),
     runs("plugins: macros, timetables, priority weight strategies, listeners, operator links"),
     ignored("plugins: web views, FastAPI apps, menus", "Dagcall has its own server."),
     runs("cluster policies, airflow_local_settings", "When DAG files are parsed."),
@@ -100,7 +104,11 @@ AROUND: tuple[Feature, ...] = (
         "A warm worker keeps them from task to task; all else that a task may leave behind is undone. The tag "
         "`dagcall:isolation=task` on a DAG in the file gives each task a process of its own.",
     ),
-    ignored("OpenTelemetry, StatsD", "Not fed by dagcall itself; what the Task SDK sends from a task is sent."),
+    differs(
+        "OpenTelemetry",
+        "Traces and metrics, with Airflow's configuration; names and what is counted: docs/observability.md.",
+    ),
+    ignored("StatsD", "Not fed; `/metrics` and OTLP have the numbers."),
     ignored(
         "[dag_processor], [scheduler], [triggerer] settings",
         "Not read, except the patterns and limits named in the README.",
