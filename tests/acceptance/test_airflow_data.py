@@ -1,6 +1,7 @@
 """A server beside an existing Airflow: its Variables, Connections, pools and paused DAGs; and what becomes of them when
 its database, or the process that reads it, is away."""
 
+import json
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -15,6 +16,8 @@ from .conftest import ServerFactory
 from .serving import Server, eventually
 
 PASSWORD, VALUE, WRITTEN = "canary-of-a-connection", "canary-of-a-variable", "canary-that-a-task-set"
+PROVIDER = Path(__file__).parent / "shelf"
+LOCAL = "airflow.dag_processing.bundles.local.LocalDagBundle"
 DAGS = """
     from datetime import timedelta
     from airflow.sdk import BaseHook, Param, Variable, dag, task
@@ -242,4 +245,68 @@ def test_airflows_bundles_with_paused_dags_and_a_killed_airflow_side(
         answer = server.http.get(path)
         assert answer.status_code == 200, answer.text
         assert answer.json()[0] == f"h{number}"
+    assert_no_canary(server)
+
+
+SHELF = """
+    from airflow.sdk import dag, get_current_context, task
+
+    @dag(schedule=None)
+    def shelved():
+        @task
+        def answer():
+            bundle = get_current_context()["ti"].bundle_instance
+            return ["{answer}", bundle.name, bundle.version]
+
+        return answer()
+
+    shelved()
+"""
+
+
+def test_a_bundle_that_is_fetched_and_refreshed(
+    database: AirflowDatabase, folder: Path, tmp_path: Path, serve: ServerFactory
+) -> None:
+    shelf, aside = tmp_path / "shelf", tmp_path / "aside"
+    shelf.mkdir()
+    database.add_connection("shelf", PASSWORD, extra=json.dumps({"folder": str(shelf)}))
+
+    def put(version: str) -> None:
+        (shelf / "shelved.py").write_text(dedent(SHELF).format(answer=f"of {version}"))
+        (shelf / "VERSION").write_text(version)
+
+    put("v1")
+    configured = [
+        {
+            "name": "shelf",
+            "classpath": "shelf_provider.bundle.ShelfDagBundle",
+            "kwargs": {"conn_id": "shelf", "refresh_interval": 1},
+        },
+        {"name": "here", "classpath": LOCAL, "kwargs": {"path": str(folder)}},
+        {
+            "name": "absent",
+            "classpath": "shelf_provider.bundle.ShelfDagBundle",
+            "kwargs": {"conn_id": "nowhere", "refresh_interval": 600},
+        },
+    ]
+    environment = database.environment | {
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(configured),
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(tmp_path / "bundles"),
+    }
+    server = serve(dags=None, environment=environment, python_path=[PROVIDER])
+    assert server.value("shelved") == ["of v1", "shelf", "v1"]
+    shown = server.http.get("/api/v2/dags/shelved").json()
+    assert (shown["bundle_name"], shown["bundle_version"], shown["relative_fileloc"]) == ("shelf", "v1", "shelved.py")
+    assert server.http.get("/api/v2/dags/pooled").json()["bundle_name"] == "here"
+    assert "bundle 'absent' could not be fetched: AirflowNotFoundException" in server.messages.read_text()
+
+    put("v2")
+    eventually(lambda: server.value("shelved") == ["of v2", "shelf", "v2"], 60, "the next version")
+    shelf.rename(aside)
+    complaint = "bundle 'shelf' could not be refreshed: RuntimeError: cannot read shelf://***@"
+    eventually(lambda: complaint in server.messages.read_text(), 60, "a refresh that fails")
+    assert server.value("shelved") == ["of v2", "shelf", "v2"]
+    aside.rename(shelf)
+    put("v3")
+    eventually(lambda: server.value("shelved") == ["of v3", "shelf", "v3"], 60, "the version after that")
     assert_no_canary(server)

@@ -123,7 +123,7 @@ class Coordinator:
         self._stop_watching = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._look_again = SecondLooks(self.catalog, self._tasks, watches=settings.watch).look
-        self._bundles = FollowedBundles(workers, self.catalog, self._stop_watching, watches=settings.watch)
+        self._bundles = FollowedBundles(workers, self.catalog, self._stop_watching, settings)
         airflow, look_again = workers.airflow, self._look_again
         self._airflow = AirflowData(airflow, settings, self.catalog, self._exposure, self.pools, look_again)
         self._notices = Notices(
@@ -227,7 +227,7 @@ class Coordinator:
 
     async def load(self) -> None:
         """Parse the folder, take up unfinished runs, follow changes."""
-        await self._bundles.begin(self._settings.folder, self.settings)
+        await self._bundles.begin(self.settings)
         await self.catalog.refresh()
         if self._settings.resume:
             reached("recovery.begins")
