@@ -1,17 +1,26 @@
 """A run back from the journal: replayed through the same `step` that wrote it."""
 
+from collections.abc import Awaitable, Callable
+
 from dagcall.coordinator.run import Run
 from dagcall.core.machine import RunMachine
 from dagcall.core.replay import replay
 from dagcall.errors import InternalError, JournalCorrupt, JournalError
 from dagcall.journal.base import Journal
 from dagcall.model.ids import RunKey
+from dagcall.model.plan import DagPlan
 from dagcall.model.records import RunHead
 from dagcall.model.states import OutcomeKind
 
 
-async def rebuild(journal: Journal, key: RunKey, make: type[Run] = Run) -> Run | None:
-    """The run as it was when its last record became durable; None when the journal does not know it.
+async def rebuild(
+    journal: Journal,
+    key: RunKey,
+    make: type[Run] = Run,
+    plan_of: Callable[[str, str], Awaitable[DagPlan | None]] | None = None,
+) -> Run | None:
+    """The run as it was when its last record became durable; None when the journal does not know it. `plan_of`: where
+    plans are read from, in place of the journal itself.
 
     Raises:
         JournalError: its plan is missing.
@@ -20,7 +29,7 @@ async def rebuild(journal: Journal, key: RunKey, make: type[Run] = Run) -> Run |
     head = await journal.head(key)
     if head is None:
         return None
-    plan = await journal.get_plan(key.dag_id, head.plan_version)
+    plan = await (plan_of or journal.get_plan)(key.dag_id, head.plan_version)
     if plan is None:
         raise JournalError(f"the journal has no plan {head.plan_version} of DAG {key.dag_id!r}, which run {key} needs")
     records = await journal.records(key)

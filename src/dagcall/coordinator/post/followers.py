@@ -16,6 +16,7 @@ or that cannot be read.
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 from weakref import WeakValueDictionary
@@ -52,6 +53,7 @@ LONGEST_PAUSE: Final = 2.0
 """Seconds, all of them."""
 
 
+KEPT_PLANS: Final = 100
 IN_MEMORY: Final = (
     "No server has such a run in the journal that they share, or it is no longer kept. A run with durability=none is "
     "known to no other server than the one that took it."
@@ -117,6 +119,8 @@ class Followers:
         self._journal = journal
         self._post = post
         self._recent = recent
+        self._plans: OrderedDict[tuple[str, str], DagPlan] = OrderedDict()
+        """As the journal has them: to decode a large one takes longer than to replay a run."""
         self._known: WeakValueDictionary[RunKey, FollowedRun] = WeakValueDictionary()
         self._watched: dict[RunKey, asyncio.Task[None]] = {}
         post.read(News, self._hear_news)
@@ -138,7 +142,7 @@ class Followers:
         else:
             found = self._known.get(key)
             if found is None:
-                found = await rebuild(self._journal, key, FollowedRun)
+                found = await rebuild(self._journal, key, FollowedRun, self._plan_of)
                 if isinstance(found, FollowedRun) and not found.head.state.is_final:
                     found = self._known.setdefault(key, found)
             if isinstance(found, FollowedRun) and not found.is_over:
@@ -155,6 +159,15 @@ class Followers:
             raise RunNotFound(dag_id=run.key.dag_id, run_id=run.key.run_id)
         run.owner = owner
         return run
+
+    async def _plan_of(self, dag_id: str, version: str) -> DagPlan | None:
+        plan = self._plans.get((dag_id, version)) or await self._journal.get_plan(dag_id, version)
+        if plan is not None:
+            self._plans[dag_id, version] = plan
+            self._plans.move_to_end((dag_id, version))
+            if len(self._plans) > KEPT_PLANS:
+                self._plans.popitem(last=False)
+        return plan
 
     def altered(self, key: RunKey) -> None:
         """Tell the others that a run which had ended was deleted or added to."""

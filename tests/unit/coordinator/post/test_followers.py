@@ -1,5 +1,6 @@
 """Runs that another server drives: the same records for every reader, whatever happens to the notes and the servers."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -204,6 +205,37 @@ def test_a_run_that_was_deleted_is_not_found_any_more() -> None:
     assert there.recent.find(KEY) is None, "told so"
     with pytest.raises(RunNotFound):
         world.do(there.followers.find(KEY))
+
+
+def test_many_who_ask_and_wait_at_once_see_each_record_once() -> None:
+    world = World()
+    here, there = world.servers
+    world.do(here.begin())
+    reader = world.follow(there)
+
+    async def ask() -> None:
+        for value in range(20):
+            await here.emit(value)
+            await asyncio.gather(*(there.followers.find(KEY) for _ in range(5)))
+
+    world.do(ask())
+    world.do(here.end())
+    world.time.until(lambda: reader.is_done, limit=1)
+    assert reader.seen == world.stored()
+    assert not reader.run.was_given_up
+
+
+def test_a_deletion_that_nobody_spoke_of_is_seen_by_who_asks() -> None:
+    world = World()
+    here, there = world.servers
+    world.do(here.begin())
+    run = world.do(there.followers.find(KEY))
+    world.do(here.end())
+    world.do(world.journal.delete(KEY))
+    del world.hub.owners[KEY]
+    with pytest.raises(RunNotFound):
+        world.do(there.followers.find(KEY))
+    assert not run.head.state.is_final
 
 
 def test_a_deletion_that_nobody_spoke_of_ends_its_readers() -> None:
