@@ -215,7 +215,7 @@ class Followers:
             self._give_up(run, InternalError(f"run {run.key} cannot be followed: {error}"))
         finally:
             del self._watched[run.key]
-            if not run.is_over and run.owner:
+            if run.owner and (not run.is_over or run.is_lost):  # else its owner has seen its end
                 self._post.send(run.owner, Unwatch(self._post.epoch, (run.key,)))
 
     async def _ask_owner(self, run: FollowedRun) -> bool:

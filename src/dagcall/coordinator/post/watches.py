@@ -9,7 +9,7 @@ A watch of a run that is not driven here is kept all the same, and answered so: 
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -30,7 +30,7 @@ class _Watched:
     """Servers, and until when."""
     news: "asyncio.Future[None] | None" = None
     """Of the run, while it is driven here."""
-    last: int = 0
+    run: Run | None = None
 
 
 class Watches:
@@ -40,7 +40,8 @@ class Watches:
         self._post = post
         self._find = find
         self._watched: dict[RunKey, _Watched] = {}
-        self._to_tell: dict[int, dict[RunKey, None]] = {}
+        self._to_tell: dict[int, dict[RunKey, int]] = {}
+        """By watcher: runs, and how many records they have."""
         self._expiry: asyncio.TimerHandle | None = None
         post.read(Watch, self._watch)
         post.read(Unwatch, self._unwatch)
@@ -58,7 +59,7 @@ class Watches:
         watched = self._watched.get(key)
         if watched is not None:
             self._look(key, watched)
-            self._tell(key, watched.watchers)
+            self._tell(key, watched, watched.watchers)
 
     def stop(self) -> None:
         if self._expiry is not None:
@@ -79,7 +80,7 @@ class Watches:
             watched.watchers[note.sender] = now + LEASE
             if watched.news is None:
                 self._look(key, watched)
-            self._tell(key, (note.sender,))
+            self._tell(key, watched, (note.sender,))
         if self._expiry is None and self._watched:
             self._expiry = asyncio.get_running_loop().call_later(LEASE / 2, self._expire)
 
@@ -110,29 +111,28 @@ class Watches:
         """Where the run is now, and when there will be more."""
         if watched.news is not None:
             watched.news.cancel()
-        run = self._find(key)
-        if run is None:
-            watched.news, watched.last = None, 0
-            return
-        watched.news = run.changed()
-        watched.last = run.head.last_record
-        watched.news.add_done_callback(lambda news: self._changed(key, watched, news))
+        watched.run, watched.news = self._find(key), None
+        if watched.run is not None:
+            watched.news = watched.run.changed()
+            watched.news.add_done_callback(lambda news: self._changed(key, watched, news))
 
     def _changed(self, key: RunKey, watched: _Watched, news: "asyncio.Future[None]") -> None:
         if news.cancelled() or self._watched.get(key) is not watched or watched.news is not news:
             return
-        watched.news = None
-        self._look(key, watched)
-        self._tell(key, watched.watchers)
+        if watched.run is not None and watched.run.head.state.is_final:
+            del self._watched[key]  # that is all there will be
+        else:
+            self._look(key, watched)
+        self._tell(key, watched, watched.watchers)
 
-    def _tell(self, key: RunKey, watchers: "dict[int, float] | tuple[int, ...]") -> None:
+    def _tell(self, key: RunKey, watched: _Watched, watchers: Iterable[int]) -> None:
+        last = 0 if watched.run is None else watched.run.head.last_record
         for watcher in watchers:
-            self._to_tell.setdefault(watcher, {})[key] = None
+            self._to_tell.setdefault(watcher, {})[key] = last
         self._post.collect(self._news)
 
     def _news(self) -> Iterator[Posted]:
         told, self._to_tell = self._to_tell, {}
         for watcher, runs in told.items():
-            found = [(*key, watched.last) for key in runs if (watched := self._watched.get(key)) is not None]
-            for some in packed(found):
+            for some in packed((*key, last) for key, last in runs.items()):
                 yield watcher, News(self._post.epoch, some)

@@ -50,7 +50,6 @@ def test_a_reader_elsewhere_sees_every_record_to_the_end() -> None:
     assert reader.run.outcome is not None
     assert reader.run.outcome.kind is OutcomeKind.SUCCESS
     assert there.recent.find(KEY) is reader.run
-    world.time.pass_(2 * LEASE)
     assert len(here.watches) == 0
     assert there.followers.count == 0
 
@@ -65,6 +64,17 @@ def test_a_wait_for_the_outcome_is_told_it() -> None:
     world.do(here.end())
     world.time.until(waiting.done, limit=0.1)
     assert waiting.result() is run.outcome is not None
+
+
+def test_a_watch_that_comes_after_the_end_is_let_go_of() -> None:
+    world = World()
+    here, there = world.servers
+    world.do(here.begin())
+    run = world.do(there.followers.find(KEY))
+    world.do(here.end())
+    assert world.do(run.wait_outcome(None)) is not None
+    world.time.pass_(1)
+    assert len(here.watches) == there.followers.count == 0
 
 
 def test_a_wait_that_ends_lets_go() -> None:
