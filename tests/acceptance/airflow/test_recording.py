@@ -18,8 +18,11 @@ PICTURES = Path(__file__).parents[3] / ".cache" / "screenshots"
 
 
 @pytest.fixture(scope="module")
-def server(beside_module: Beside) -> Server:
-    return beside_module()
+def server(airflow: Airflow, beside_module: Beside) -> Server:
+    """Called by olga, who has logged in at Airflow."""
+    server = beside_module(environment={"AIRFLOW__DAGCALL__AUTH": "airflow"})
+    server.http.headers["Authorization"] = f"Bearer {airflow.token('olga')}"
+    return server
 
 
 def called(server: Server, dag_id: str, **params: Any) -> tuple[httpx.Response, str]:
@@ -47,6 +50,7 @@ def test_a_run_is_seen_with_its_values_and_logs(airflow: Airflow, server: Server
     answer, run_id = called(server, "greeting", name="Ada")
     assert answer.json() == "Hello, Ada!"
     run = recorded(airflow, "greeting", run_id)
+    assert run["triggering_user_name"] == "olga"
     here = server.http.get(f"/api/v2/dags/greeting/dagRuns/{run_id}").json()
     same = ("run_id", "state", "queued_at", "start_date", "end_date", "run_after", "conf", "run_type", "triggered_by")
     same += ("logical_date", "note", "triggering_user_name", "data_interval_start")
@@ -71,6 +75,14 @@ def test_a_run_is_seen_with_its_values_and_logs(airflow: Airflow, server: Server
     xcom = airflow.get(f"{instances}/greet/xcomEntries/return_value")
     assert (xcom["value"], xcom["dag_id"], xcom["run_id"]) == ("Hello, Ada!", "greeting", run_id)
     assert "about to greet Ada" in log_of(airflow, instances, "greet", 1)
+
+
+def test_who_may_not_run_dags_in_airflow_may_not_call_them(airflow: Airflow, server: Server) -> None:
+    before = server.http.get("/api/v2/dags/greeting/dagRuns").json()["total_entries"]
+    for headers, status in (({"Authorization": f"Bearer {airflow.token('victor')}"}, 403), ({}, 401)):
+        with httpx.Client(base_url=server.url, headers=headers, timeout=60) as http:
+            assert http.post("/call/greeting", json={}).status_code == status
+    assert server.http.get("/api/v2/dags/greeting/dagRuns").json()["total_entries"] == before
 
 
 def test_tries_and_mapped_instances_are_seen(airflow: Airflow, server: Server) -> None:
