@@ -22,6 +22,7 @@ import uvloop
 from dagcall.coordinator.api import CallRequest
 from dagcall.coordinator.coordinator import Coordinator, CoordinatorSettings
 from dagcall.journal.open import open_journal
+from dagcall.metadata_database import MetadataDatabase
 from dagcall.model.plan import DagPlan
 from dagcall.workers.frames import Ended, Start
 
@@ -146,7 +147,9 @@ def plans_of(path: Path) -> dict[str, DagPlan]:
 
 
 async def measure(codes: dict[str, Code], journal: str, profile: bool, record: bool) -> None:
-    settings = CoordinatorSettings(folder=str(DAGS), watch=False, resume=False, has_database=record)
+    settings = CoordinatorSettings(
+        folder=str(DAGS), watch=False, resume=False, database=MetadataDatabase(record, "", "")
+    )
     coordinator = Coordinator(settings, open_journal(journal), Instantly(codes))
     await coordinator.start()
     await coordinator.load()

@@ -23,11 +23,6 @@ from dagcall.options import SENSITIVE, Launch, described
 ASKED = "dagcall.airflow_bridge.one_option"
 """The program that prints an option as Airflow has it."""
 
-_DATABASE = "sql_alchemy_conn"
-_DATABASE_FORMS = [(section, form) for section in ("database", "core") for form in ("", "_cmd", "_secret")]
-"""In `[core]` it was before Airflow 2.3, which still reads it there."""
-_NOT_ALLOWED = "airflow-db-not-allowed"
-"""In the address that tasks are given instead of the database's."""
 _LAUNCH = tuple(one.name for one in described() if one.name in Launch.__dataclass_fields__)
 
 
@@ -47,16 +42,6 @@ class AirflowConfig:
     def dags_folder(self) -> str:
         """`[core] dags_folder`."""
         return self.get("core", "dags_folder") or str(self.home / "dags")
-
-    def has_database(self) -> bool:
-        """Whether somebody has told Airflow where its metadata database is, in whatever form; not where. Its default, a
-        SQLite file that may not even be there, is no sign of an Airflow that is in use. Raises `ConfigError`."""
-        given = [os.environ.get(f"AIRFLOW__{section}__{_DATABASE}{form}".upper()) for section, form in _DATABASE_FORMS]
-        for section, form in _DATABASE_FORMS:
-            if self._file.has_section(section):
-                given.append(self._file[section].get(_DATABASE + form, raw=True))
-        defaults = ("", f"sqlite:///{self.home}/airflow.db", "sqlite:///{AIRFLOW_HOME}/airflow.db")
-        return any(one is not None and one.strip() not in defaults and _NOT_ALLOWED not in one for one in given)
 
     @property
     def home(self) -> Path:

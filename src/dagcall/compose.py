@@ -68,7 +68,6 @@ def compose(settings: Settings, environment: Mapping[str, str] | None = None) ->
             on_restart=settings.on_restart,
             watch=settings.watch,
             ephemeral_results=ephemeral,
-            has_database=AirflowConfig().has_database(),
         ),
         LeveledJournal(journal),
         WorkerPool(fleet, PoolSettings(limit=limit, memory=memory), airflow_environment(around)),

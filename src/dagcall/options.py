@@ -285,7 +285,7 @@ class Options(_Section):
         None,
         record_mode,
         "which ended runs are written into Airflow's metadata database, where its pages show them: `all`, `failures`, `sample:0.01` (a share of 1) or `none`; see [Airflow](docs/airflow.md)",
-        unset="`all` where Airflow's database is configured, else `none`",
+        unset="`all` where Airflow has a metadata database, else `none`",
     )
     record_keep: float | None = option(
         None,

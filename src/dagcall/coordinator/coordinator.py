@@ -191,7 +191,7 @@ class Coordinator:
             self._settings.durability or self.options.durability, self._settings.on_restart or self.options.on_restart
         )
         self.stored.begin(self.settings)
-        self.recording.begin(self.options, self._settings.has_database, epoch)
+        self.recording.begin(self.options, self._settings.database.exists, epoch)
         # Taken out at once: what is left is shown to others.
         cipher = Cipher(str(self.settings.pop("fernet_key", "")))
         self.kept = keep(self._journal.store, cipher, self._clock.now, self._look_again, self.assets.id_of)

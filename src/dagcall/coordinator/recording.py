@@ -28,7 +28,7 @@ class Recording:
         self._line: Line | None = None
 
     def begin(self, options: Options, has_database: bool, epoch: int) -> None:
-        """`has_database`: Airflow is configured with one."""
+        """`has_database`: there is an Airflow with one."""
         mode = RecordMode.read(options.record or ("all" if has_database else "none"))
         if mode.is_off:
             return

@@ -10,7 +10,7 @@ from dagcall.model.survival import Durability, OnRestart
 class CoordinatorSettings:
     """`folder`: None: Airflow's DAG bundles. `durability`, `on_restart`: None is what Airflow's settings say.
     `kept_runs`: ended runs kept in memory. `watch`: follow changes of the folder. `ephemeral_results`: the folder of
-    stored values that end with the server. `has_database`: Airflow is configured with a metadata database."""
+    stored values that end with the server."""
 
     folder: str | None
     database: MetadataDatabase = NONE
@@ -20,4 +20,3 @@ class CoordinatorSettings:
     watch: bool = True
     resume: bool = True
     ephemeral_results: str | None = None
-    has_database: bool = False

@@ -86,24 +86,3 @@ def test_the_url_of_clients_is_where_the_server_listens(monkeypatch: pytest.Monk
     assert AirflowConfig().url() == "http://[::1]:9"
     monkeypatch.setenv("AIRFLOW__DAGCALL__URL", "https://x")
     assert AirflowConfig().url() == "https://x"
-
-
-@pytest.mark.parametrize(
-    ("file", "environment", "has"),
-    [
-        ("", {}, False),
-        ("[database]\nsql_alchemy_conn = sqlite:////HOME/airflow.db\n", {}, False),  # Airflow's default, written out
-        ("[database]\nsql_alchemy_conn = postgresql://u:%%p@db/airflow\n", {}, True),
-        ("[database]\nsql_alchemy_conn_cmd = false\n", {}, True),  # it is not run
-        ("", {"DATABASE__SQL_ALCHEMY_CONN": "postgresql://db/airflow"}, True),
-        ("", {"DATABASE__SQL_ALCHEMY_CONN_SECRET": "airflow/database"}, True),
-        ("", {"DATABASE__SQL_ALCHEMY_CONN": "airflow-db-not-allowed:///"}, False),  # within a task
-    ],
-)
-def test_whether_airflow_was_told_of_a_database(
-    home: Path, monkeypatch: pytest.MonkeyPatch, file: str, environment: dict[str, str], has: bool
-) -> None:
-    (home / "airflow.cfg").write_text(file.replace("/HOME", str(home)))
-    for name, value in environment.items():
-        monkeypatch.setenv(f"AIRFLOW__{name}", value)
-    assert AirflowConfig().has_database() is has
