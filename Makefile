@@ -7,7 +7,7 @@ VENV := .venv/bin
 PYTEST := $(VENV)/python -m pytest --maxfail=10 $(PYTEST_ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install browser demo serve test test-unit test-integration test-acceptance test-api test-cuts test-damage test-large test-crashes test-outcome chaos simulate simulate-mutants check format bench bench-memory bench-answers bench-journals bench-recording bench-waiting bench-overload compat differential differential-scheduler ci lock clean
+.PHONY: help install browser demo serve test test-unit test-integration test-acceptance test-api test-cuts test-damage test-versions test-large test-crashes test-outcome chaos simulate simulate-mutants check format bench bench-memory bench-answers bench-journals bench-recording bench-waiting bench-overload compat differential differential-scheduler ci lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ test-api: install ## Ask a server what its OpenAPI documents allow and what they
 
 test-cuts: install ## Cut clients' connections 1,000 times: every event once, one run each, 2 min
 	@DAGCALL_CUTS=1000 $(PYTEST) tests/acceptance/test_cuts.py
+
+test-versions: install ## The tests that touch Airflow, on the oldest and the newest supported release of it, 10 min; VERSIONS="3.3.4"
+	@$(VENV)/python scripts/versions.py $(VERSIONS)
 
 test-large: install ## A file of 2 GB as a result: the server's memory, downloads whole and by parts, 1 min
 	@DAGCALL_LARGE=2147483648 $(PYTEST) tests/acceptance/test_large_results.py -s

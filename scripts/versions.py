@@ -23,7 +23,9 @@ TESTS = (
     "tests/integration/bridge/test_private_names.py",
     "tests/integration/bridge/test_memo.py",
     "tests/integration/runs",
-    "tests/acceptance/contract",
+    "tests/acceptance/contract/test_airflow_api.py",
+    "tests/acceptance/contract/test_airflows_own_client.py",
+    "tests/acceptance/contract/test_outcomes.py",
 )
 
 
