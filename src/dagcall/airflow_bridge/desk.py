@@ -36,6 +36,7 @@ def main() -> None:
     processes.die_with_parent()
     bootstrap = json.loads(sys.stdin.readline())
     processes.set_title(bootstrap["role"])
+    os.dup2(2, 1)  # what Airflow prints is no data of this server's
     asyncio.run(_serve(bootstrap["socket"], bootstrap["token"], bootstrap["role"], bootstrap["ident"]))
     os._exit(0)  # threads that still wait for a database keep nobody
 

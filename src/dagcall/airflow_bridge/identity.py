@@ -52,6 +52,12 @@ def begin() -> None:
 
 
 @question
+def ready() -> bool:
+    """Answered once the auth manager can be asked."""
+    return True
+
+
+@question
 def decide(token: str, needs: list[Need]) -> dict[str, Any]:
     """Whose token it is, until when, and which of the needs are met. Nothing about needs of a token that is none."""
     user, expires_at = _user(token)

@@ -17,7 +17,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dagcall.errors import NotAuthenticated
+from dagcall.errors import NotAuthenticated, Unavailable
 from dagcall.server.credentials import InvalidToken, invalid_token, token_of
 from dagcall.server.needs import Need, needs_of, needs_of_dag
 from dagcall.server.policy import Caller, Kind, Permission
@@ -28,6 +28,7 @@ from dagcall.workers.base import AirflowRefused, AirflowSide
 T = TypeVar("T")
 
 TOPIC = "identity"
+READY_LIMIT = 60.0
 REMEMBERED = 2000
 """Tokens of which decisions are remembered."""
 DECISIONS = 5000
@@ -70,10 +71,26 @@ class AirflowPolicy:
         self._airflow = airflow
         self._cache_seconds = cache_seconds
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
+        self._beginning: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
         """Have the auth manager ready when the first request comes."""
         self._airflow.use(TOPIC)
+        self._beginning = asyncio.get_running_loop().create_task(self._wait_until_ready(), name="dagcall-identity")
+
+    @property
+    def trouble(self) -> str | None:
+        if self._beginning is not None and self._beginning.done():
+            return self._airflow.trouble
+        return "Airflow's auth manager is not ready yet"
+
+    async def _wait_until_ready(self) -> None:
+        while True:
+            try:
+                await self._airflow.ask(f"{TOPIC}.ready", {}, bool, limit=READY_LIMIT)
+                return
+            except Unavailable:
+                await asyncio.sleep(1.0)
 
     async def check(self, permission: Permission, request: Request) -> Caller:
         if permission is Permission.NONE:

@@ -22,5 +22,7 @@ async def live(context: Context, request: Request, caller: Caller) -> Response:
 
 async def ready(context: Context, request: Request, caller: Caller) -> Response:
     reasons = context.coordinator.obstacles()
+    if context.policy.trouble is not None:
+        reasons.append(f"nobody is let in: {context.policy.trouble}")
     document = {"ready": not reasons, "reasons": reasons}
     return Response(encode(document), 503 if reasons else 200, media_type=JSON, headers=_HEADERS)

@@ -74,6 +74,11 @@ class Caller:
 
 
 class Policy(Protocol):
+    @property
+    def trouble(self) -> str | None:
+        """Why nobody could be let in now, in words; None: all is well, as far as is known."""
+        ...
+
     def begin(self) -> None:
         """Be ready when the first request comes."""
 
@@ -111,6 +116,7 @@ class AllowAll:
     """Everybody may do everything: for servers that only their own machine can reach."""
 
     is_open = True
+    trouble = None
     _nobody = Caller()
 
     def begin(self) -> None:

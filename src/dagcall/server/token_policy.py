@@ -38,6 +38,10 @@ class TokenPolicy:
         self._by_digest: dict[str, ApiToken] = {}
         self._broken = False
 
+    @property
+    def trouble(self) -> str | None:
+        return "the file of tokens cannot be read" if self._broken else None
+
     def begin(self) -> None:
         self._refresh()
         if not self._by_digest and not self._broken:

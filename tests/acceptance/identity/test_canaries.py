@@ -1,5 +1,7 @@
 """Secrets that are planted wherever a deployment has them are in nothing that anybody reads."""
 
+import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,8 @@ def told(guarded: Server) -> dict[str, str]:
                     found[f"{run_id} {task_id} {route.path}"] = ask(http, route, ada, of).text
     found["forged"] = http.get("/call", headers={"Authorization": "Bearer x.y.z"}).text
     found["no body"] = http.post("/call/leaks", content=b"{", headers=ada | {"Content-Type": "application/json"}).text
+    guarded.process.send_signal(signal.SIGUSR1)  # tell what the server is doing
+    eventually(lambda: "leaks" in guarded.messages.read_text(), what="the state dump")
     found["messages"] = guarded.messages.read_text()
     logs = list(Path(guarded.home, "logs").rglob("*.log"))
     assert logs
@@ -50,6 +54,10 @@ def told(guarded: Server) -> dict[str, str]:
 @pytest.mark.parametrize("canary", CANARIES)
 def test_no_canary_is_anywhere(told: dict[str, str], canary: str) -> None:
     assert [where for where, text in told.items() if canary in text] == []
+
+
+def test_no_token_is_told_to_the_log(told: dict[str, str]) -> None:
+    assert re.findall(r"eyJ[\w-]{10,}\.[\w-]{10,}", told["messages"]) == []
 
 
 def test_it_was_looked_at_where_they_would_be(told: dict[str, str]) -> None:
