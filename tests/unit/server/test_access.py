@@ -46,6 +46,7 @@ def test_names_come_from_the_options() -> None:
         (b"192.168.1.7@evil.example", True, False),
     ],
 )
+@pytest.mark.anyio
 async def test_addresses_are_names_of_who_asks_for_credentials(
     host: bytes, with_credentials: bool, is_let_in: bool
 ) -> None:
