@@ -49,7 +49,7 @@ def test_one_trace_from_the_caller_to_a_span_of_user_code(server: Server, collec
     assert told["environment"] is False  # as in Airflow
     wanted = {
         "dag_run.traced", "task_run.works", "task_run.tells", "task_run.starts", "worker.works", "worker.tells",
-        "worker.starts", "my work", "dag_run.started", "task_run.fails_once", "worker.fails_once",
+        "worker.starts", "my work", "my callback", "dag_run.started", "task_run.fails_once", "worker.fails_once",
         "task_run.each[0]", "task_run.each[1]", "worker.each[0]", "worker.each[1]",
     }  # fmt: skip
     eventually(lambda: {one.name for one in collector.trace(trace_id)} >= wanted, 30, "all spans")
@@ -69,6 +69,7 @@ def test_one_trace_from_the_caller_to_a_span_of_user_code(server: Server, collec
         return by_name[name][number].parent_span_id.hex() if found is None else found.name
 
     assert parent("dag_run.traced") == CALLERS_SPAN
+    assert parent("my callback") == "dag_run.traced"
     assert parent("task_run.works") == parent("task_run.tells") == parent("task_run.starts") == "dag_run.traced"
     assert (parent("worker.works"), parent("my work")) == ("task_run.works", "worker.works")
     assert (parent("dag_run.started"), parent("task_run.each[1]")) == ("worker.starts", "dag_run.started")

@@ -243,13 +243,18 @@ class AirflowRuntime:
             self.run_task(start)
 
     def notify(self, notify: Notify) -> str | None:
-        from dagcall.airflow_bridge import notices
+        from dagcall.airflow_bridge import notices, tracing
 
         start, dag = notify.start, self._dags[notify.start.dag_id]
         make, channel = partial(self._task_instance, start), self._channel
         assert channel is not None
         path = notices.log_path(dag.fileloc, str(self._bundle.path), self._bundle.name)
-        return self._run_alone(path, lambda: notices.tell(notify, dag, make, self._task_runner, channel))
+
+        def work() -> None:
+            with tracing.within_run(start):
+                notices.tell(notify, dag, make, self._task_runner, channel)
+
+        return self._run_alone(path, work)
 
     def _run_alone(self, log_path: str, work: Callable[[], None]) -> str | None:
         """Work in a context of its own, restore, and say whether the process can be used again."""

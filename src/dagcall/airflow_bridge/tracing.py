@@ -24,7 +24,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from dagcall.model.ids import RunKey
 from dagcall.model.trace import Span as SpanValue
-from dagcall.model.trace import SpanEvent, SpanLink, of_try, parsed
+from dagcall.model.trace import SpanEvent, SpanLink, of_run, of_try, parsed
 from dagcall.workers.channel import Channel
 from dagcall.workers.frames import Start, Traced
 
@@ -91,6 +91,16 @@ def trigger_span(start: Start, classpath: str) -> AbstractContextManager[Any]:
     """The span of a trigger that a try waits for (airflow/jobs/triggerer_job_runner.py `_make_trigger_span`)."""
     name = f"trigger.{start.task_id}" + (f"_{start.map_index}" if start.map_index >= 0 else "")
     return _span(start, name, {"airflow.trigger.name": classpath})
+
+
+def within_run(start: Start) -> AbstractContextManager[Any]:
+    """The run's own span is current: for its callbacks and listeners, which are part of no try."""
+    carrier = None if _collector is None else parsed(start.traceparent, start.tracestate)
+    if carrier is None:
+        return nullcontext()
+    own = of_run(carrier, RunKey(start.dag_id, start.run_id))
+    context = _propagator.extract({"traceparent": own.traceparent, "tracestate": own.state})
+    return trace.use_span(trace.get_current_span(context))
 
 
 def _span(start: Start, name: str, more: dict[str, str]) -> AbstractContextManager[Any]:

@@ -383,6 +383,7 @@ class Coordinator:
             "queued": self._admission.queued,
             "waited_for": sum(driver.run.is_waited_for for driver in self._drivers.values()),
             "callbacks": self._notices.count,
+            "taken_up": self._succession.taken,
             "dags": len(self.catalog.plans()),
             "import_errors": len(self.catalog.import_errors()),
             **self._workers.statistics(),

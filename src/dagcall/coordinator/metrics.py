@@ -21,6 +21,7 @@ from operator import attrgetter
 from typing import Final, NamedTuple, Protocol
 
 from dagcall.coordinator.run import Run
+from dagcall.coordinator.telemetry import Traces
 from dagcall.errors import DagcallError, Problem
 from dagcall.journal.base import Journal
 from dagcall.model.measures import Family, Histogram, Kind, Labels
@@ -75,6 +76,9 @@ FAMILIES: Final[dict[str, Told]] = {
     "dagcall_runs_without_outcome": Told("gauge", "Runs whose outcome is not known yet: what `max_runs` bounds."),
     "dagcall_runs_queued": Told("gauge", "Runs whose first task has not started yet."),
     "dagcall_runs_waited_for": Told("gauge", "Runs that somebody waits for."),
+    "dagcall_runs_taken_up_total": Told(
+        "counter", "Unfinished runs that this server found when it started, or took over from another one."
+    ),
     "dagcall_callbacks_pending": Told("gauge", "Callbacks and calls of listeners that have not ended."),
     "dagcall_workers": Told("gauge", "Worker processes by what they do.", ("state",)),
     "dagcall_workers_limit": Told("gauge", "The most tasks at once."),
@@ -98,6 +102,9 @@ FAMILIES: Final[dict[str, Told]] = {
     "dagcall_recording_given_up_total": Told("counter", "Runs that Airflow's database did not take."),
     "dagcall_event_loop_lag_seconds": Told("histogram", "How much later than it should the event loop came to a timer."),
     "dagcall_process_resident_memory_bytes": Told("gauge", "Of the server's own process."),
+    "dagcall_spans_dropped_total": Told(
+        "counter", "Runs, and messages of workers, whose spans were not exported: too many waited, or they could not be made."
+    ),
     "dagcall_dags": Told("gauge", "DAGs that are served.", (), "dagbag_size"),
     "dagcall_import_errors": Told("gauge", "Files that do not import.", (), "dag_processing.import_errors"),
     "dagcall_ready": Told("gauge", "1: a call would be taken now (`/health/ready`)."),
@@ -155,6 +162,7 @@ class Metrics:
         """Its outcome is known, or it will have none here."""
         self.ended: Callable[[Run], None] = self._ended.append
         """It has ended, or is not driven any more."""
+        self.traces: Traces | None = None
         self.look: Callable[[Sequence[Run]], None] = lambda answered: None
         """Is shown who was answered since the last time."""
 
@@ -180,6 +188,7 @@ class Metrics:
             "dagcall_event_loop_lag_seconds": self._lag.copy(),
             "dagcall_process_resident_memory_bytes": _resident(),
             "dagcall_ready": not self._server.obstacles(),
+            "dagcall_spans_dropped_total": 0 if self.traces is None else self.traces.dropped,
         }
         statistics, refused, shared = self._server.statistics(), self._refused.copy(), self._shared.copy()
 
@@ -274,6 +283,7 @@ def _gauges(statistics: dict[str, int]) -> dict[str, float | Histogram]:
         "dagcall_runs_without_outcome": "waiting_for_outcome",
         "dagcall_runs_queued": "queued",
         "dagcall_runs_waited_for": "waited_for",
+        "dagcall_runs_taken_up_total": "taken_up",
         "dagcall_callbacks_pending": "callbacks",
         "dagcall_workers_limit": "limit",
         "dagcall_workers_started_total": "started",

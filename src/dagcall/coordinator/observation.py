@@ -48,7 +48,7 @@ class Observation:
         """With Airflow's settings. Raises ConfigError."""
         self.metrics.look = SlowCalls(options.slow_call).look
         self._telemetry = self._open(settings)
-        traces = self._telemetry.traces
+        traces = self.metrics.traces = self._telemetry.traces
         if traces is not None:
             self._workers.trace(traces.spans)
 

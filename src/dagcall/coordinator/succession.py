@@ -47,6 +47,8 @@ class Succession:
         self._take_up = take_up
         self._fails = fails
         self._retaking = retaking
+        self.taken = 0
+        """Runs taken up so far."""
         self.others: list[Callable[[], Awaitable[None]]] = []
         """What else there is to go on with when another server has ended."""
 
@@ -62,6 +64,7 @@ class Succession:
                 continue
             except JournalError as error:  # one run that is damaged must not keep the others waiting
                 self._retaking.begin(head.key, error)
+        self.taken += len(taken)
         for driver in taken:
             reached("recovery.resumes")
             driver.resume(fail=self._fails(driver.run.plan), why=why)

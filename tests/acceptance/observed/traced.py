@@ -12,7 +12,12 @@ from opentelemetry import propagate, trace
 import dagcall
 
 
-@dag(schedule=None)
+def calls_back(context):
+    with trace.get_tracer("mine").start_as_current_span("my callback"):
+        pass
+
+
+@dag(schedule=None, on_success_callback=calls_back)
 def traced():
     @task
     def works():
