@@ -137,7 +137,7 @@ class Caller:
 
     async def _call(self, life: "Life", gone: "asyncio.Future[None]") -> Run:
         view = await life.coordinator.call(self.request)
-        life.attendance.called(view, self.request.on_disconnect)  # type: ignore[arg-type]
+        await life.attendance.called(view, self.request.on_disconnect)  # type: ignore[arg-type]
         if self._gone is gone and not self.is_done:
             self.run = view.key
             self._tell(view, "accepted", None)
