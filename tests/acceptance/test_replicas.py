@@ -22,6 +22,12 @@ from dagcall.testing.postgres_server import PostgresServer
 from .serving import DAGS, Server, eventually, know_children
 
 LIMIT = 60.0
+NAMED = """
+from airflow.sdk import DAG, Variable, task
+
+with DAG("named", schedule=None, description=Variable.get("name", default="unnamed")):
+    task(lambda: 1, task_id="t")()
+"""
 
 
 class Cluster:
@@ -34,6 +40,7 @@ class Cluster:
         self.dags.mkdir()
         for name in ("steady.py", "assets.py"):
             shutil.copy(DAGS / name, self.dags)
+        (self.dags / "named.py").write_text(NAMED)
         self.servers: list[Server] = []
         self.started: list[Server] = []
         self.notes = folder / "notes"
@@ -212,6 +219,25 @@ def test_events_at_several_servers_start_one_run(cluster: Cluster) -> None:
         assert len(created) == 5
         assert sorted(map(len, created)) == [1] * 5
         assert len({run_id for (run_id,) in created}) == 5
+
+
+def test_pools_and_variables_change_at_all_servers(cluster: Cluster) -> None:
+    first, second, third = cluster.servers
+    pool = {"name": "narrow", "slots": 2}
+    assert first.http.post("/api/v2/pools", json=pool).status_code == 201
+    eventually(lambda: third.http.get("/api/v2/pools/narrow").status_code == 200, LIMIT, "the pool")
+    assert (
+        third.http.patch(
+            "/api/v2/pools/narrow", json={"pool": "narrow", "slots": 5, "include_deferred": False}
+        ).status_code
+        == 200
+    )
+    eventually(lambda: second.http.get("/api/v2/pools/narrow").json()["slots"] == 5, LIMIT, "its slots")
+    assert second.http.delete("/api/v2/pools/narrow").status_code == 204
+    eventually(lambda: first.http.get("/api/v2/pools/narrow").status_code == 404, LIMIT, "its end")
+    eventually(lambda: second.http.get("/call/named").json()["description"] == "unnamed", LIMIT, "the DAG")
+    assert first.http.post("/api/v2/variables", json={"key": "name", "value": "ann"}).status_code == 201
+    eventually(lambda: second.http.get("/call/named").json()["description"] == "ann", LIMIT, "the DAG read again")
 
 
 def test_a_server_that_is_killed_under_load_loses_nobody(cluster: Cluster) -> None:

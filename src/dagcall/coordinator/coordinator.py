@@ -39,7 +39,7 @@ from dagcall.coordinator.notices import LIMIT, Notices, Users
 from dagcall.coordinator.observation import Observation
 from dagcall.coordinator.obstacles import obstacles
 from dagcall.coordinator.pools import Pools
-from dagcall.coordinator.post.asset_news import exchange
+from dagcall.coordinator.post.changes import READ_WHILE_PARSING, everywhere, exchange
 from dagcall.coordinator.post.elsewhere import Elsewhere
 from dagcall.coordinator.recent import Recent
 from dagcall.coordinator.recording import Recording
@@ -175,7 +175,7 @@ class Coordinator:
         """Open the journal, start Airflow's processes. DAG files are parsed by `load`."""
         epoch = await self._journal.open()
         reached("server.opened")
-        exchange(self.elsewhere.post, self.assets)
+        exchange(self.elsewhere.post, assets=self.assets, pools=self.pools)
         await self.elsewhere.start(epoch)
         await self.assets.load()
         self._airflow.warm_up()
@@ -194,7 +194,8 @@ class Coordinator:
         self.recording.begin(self.options, self._settings.database.exists, epoch)
         # Taken out at once: what is left is shown to others.
         cipher = Cipher(str(self.settings.pop("fernet_key", "")))
-        self.kept = keep(self._journal.store, cipher, self._clock.now, self._look_again, self.assets.id_of)
+        look_again = everywhere(self.elsewhere.post, READ_WHILE_PARSING, self._look_again)
+        self.kept = keep(self._journal.store, cipher, self._clock.now, look_again, self.assets.id_of)
         await self.kept.task_states.drop_expired()
         await self.pools.load(self.settings)
         self.kept = await self._airflow.begin(self.kept, self.options, self._clock.now)

@@ -1,13 +1,15 @@
 """Pools: kept in the store, bound through `limits`, shown with what they hold now.
 
 Authoritative for which pools exist and how many slots they have, unless they are those of an existing Airflow
-(`airflow_data`), whose slots are then counted here too, for the tasks that run here. `default_pool` exists always, with the slots that
-Airflow is configured to give it; it limits nothing until somebody changes it, or `[dagcall] inherit_airflow_limits`
-brings Airflow's configured limits in. A change binds at once: who has slots keeps them, and who waits for slots that
-can never be had any more fails with the reason.
+(`airflow_data`), whose slots are then counted here too, for the tasks that run here. `default_pool` exists always, with
+the slots that Airflow is configured to give it; it limits nothing until somebody changes it, or `[dagcall]
+inherit_airflow_limits` brings Airflow's configured limits in. Servers that share the journal have the same pools, and
+each the slots for itself. A change binds at once, and at the other servers as soon as they are told: who has slots keeps
+them, and who waits for slots that can never be had any more fails with the reason.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
@@ -17,8 +19,11 @@ import msgspec
 from dagcall.coordinator.airflow_store import changed_in_airflow
 from dagcall.coordinator.api import PoolStatus, RunView
 from dagcall.coordinator.limits import Holder, Limits
+from dagcall.errors import DagcallError
 from dagcall.journal.store import Put, Remove, Store
 from dagcall.model.pool import DEFAULT_POOL, Pool
+
+log = logging.getLogger("dagcall.pools")
 
 KIND = "pool"
 AIRFLOWS_DESCRIPTION = "Default pool"
@@ -53,6 +58,9 @@ class Pools:
         self._parallelism: int | None = None
         self._changing = asyncio.Lock()
         self._is_followed = False
+        self._is_loaded = False
+        self._tell: Callable[[], None] = lambda: None
+        self._looking: set[asyncio.Task[None]] = set()
 
     async def load(self, settings: Mapping[str, Any]) -> None:
         """Read them from the store. `settings`: Airflow's, see `airflow_bridge.settings.for_coordinator`."""
@@ -60,6 +68,28 @@ class Pools:
         slots = int(settings.get("default_pool_slots", self._default.slots))
         self._default = Pool(DEFAULT_POOL, slots, AIRFLOWS_DESCRIPTION, is_binding=inherits)
         self._parallelism = int(settings["parallelism"]) if inherits else None
+        await self._read()
+        self._is_loaded = True
+
+    def share(self, tell: Callable[[], None]) -> None:
+        """Have the other servers told by `tell` of what changes here. Theirs: `look_again`."""
+        self._tell = tell
+
+    def look_again(self) -> None:
+        """Another server may have changed them."""
+        if self._is_loaded and not self._is_followed:
+            looking = asyncio.get_running_loop().create_task(self._look(), name="dagcall-pools")
+            self._looking.add(looking)
+            looking.add_done_callback(self._looking.discard)
+
+    async def _look(self) -> None:
+        try:
+            async with self._changing:
+                await self._read()
+        except DagcallError as error:
+            log.warning("what other servers have changed of the pools cannot be read now: %s", error)
+
+    async def _read(self) -> None:
         items = await self._store.items(KIND)
         self._numbers = {item.key: item.number for item in items}
         self._bind([msgspec.json.decode(item.value, type=Pool) for item in items])
@@ -107,6 +137,7 @@ class Pools:
             )
             self._numbers[pool.name] = number
             self._bind([*self._written(pool.name), pool])
+            self._tell()
         found = self.find(pool.name)
         assert found is not None
         return found
@@ -118,6 +149,7 @@ class Pools:
             await self._store.write(Remove(KIND, name))
             self._numbers.pop(name, None)
             self._bind(self._written(name))
+            self._tell()
         return True
 
     def _written(self, but: str) -> list[Pool]:

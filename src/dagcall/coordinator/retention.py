@@ -2,7 +2,8 @@
 
 A run is forgotten whole: its records, its values, stored ones too, what its tasks asked of people, what people noted on
 it, and its idempotency key, which may then begin another run. Runs that have not ended are never touched. Task logs
-stay: they are Airflow's. So does what references name outside of dagcall's own store: it is its author's.
+stay: they are Airflow's. So does what references name outside of dagcall's own store: it is its author's. Of servers that share a journal the eldest
+forgets for all.
 """
 
 import asyncio
@@ -36,7 +37,8 @@ async def forget_old_runs(
     while True:
         found = 0
         try:
-            found = await forget_once(journal, stored, now() - seconds, forgotten)
+            if await journal.is_eldest():
+                found = await forget_once(journal, stored, now() - seconds, forgotten)
         except DagcallError as error:
             log.warning("runs that are no longer kept could not be forgotten: %s", error)
         if found < _PAGE:

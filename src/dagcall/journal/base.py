@@ -246,6 +246,10 @@ class Journal(Protocol):
         """The epochs of this server and of those it goes on for: whom it has fenced, and whom they had."""
         ...
 
+    async def is_eldest(self) -> bool:
+        """Whether, of the servers that live, this one was the first: it does what one of them has to do for all."""
+        ...
+
     async def list_heads(self, query: HeadQuery) -> tuple[list[RunHead], int]:
         """One page of the runs that match, and exactly how many match in all, as of one moment."""
         ...

@@ -102,6 +102,9 @@ class LeveledJournal:
     async def stands_for(self) -> Container[int]:
         return await self._journal.stands_for()
 
+    async def is_eldest(self) -> bool:
+        return await self._journal.is_eldest()
+
     async def list_heads(self, query: HeadQuery) -> tuple[list[RunHead], int]:
         if not self._here:
             return await self._journal.list_heads(query)

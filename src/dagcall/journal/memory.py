@@ -139,6 +139,9 @@ class MemoryJournal:
     async def stands_for(self) -> Container[int]:
         return range(1, self._epoch + 1)
 
+    async def is_eldest(self) -> bool:
+        return True
+
     async def list_heads(self, query: HeadQuery) -> tuple[list[RunHead], int]:
         found = [run for run in self._opened().runs.values() if _matches(run.head, query)]
         for column, descending in reversed(query.ordering):

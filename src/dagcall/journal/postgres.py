@@ -139,6 +139,10 @@ class PostgresJournal:
     async def stands_for(self) -> Container[int]:
         return frozenset(row[0] for row in await self._fetch(_SELECT_PREDECESSORS, self._epoch))
 
+    async def is_eldest(self) -> bool:
+        ((eldest,),) = await self._fetch("SELECT min(epoch) FROM servers WHERE fenced_by IS NULL")
+        return bool(eldest == self._epoch)
+
     async def list_heads(self, query: HeadQuery) -> tuple[list[RunHead], int]:
         where = add_query(NumberedConditions(), query)
         limit, offset = where.value(query.limit), where.value(query.offset)

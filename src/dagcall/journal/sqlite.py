@@ -139,6 +139,9 @@ class SqliteJournal:
     async def stands_for(self) -> Container[int]:
         return range(1, self._writer.epoch + 1)
 
+    async def is_eldest(self) -> bool:
+        return True
+
     async def list_heads(self, query: HeadQuery) -> tuple[list[RunHead], int]:
         return await self._read(sqlite_reading.page, query)
 

@@ -154,10 +154,10 @@ class AssetSuite(JournalStorage):
             AssetEventQuery(**wrong)  # type: ignore[arg-type]
 
     def test_the_changes_of_a_batch_are_kept_with_its_records(self, tmp_path: Path) -> None:
-        changes = AssetChanges(assets=(ASSET,), events=EVENTS[:1], queued=(QUEUED,))
+        changes = AssetChanges(assets=(ASSET,), events=(event(9),), queued=(QUEUED,))
 
         async def test(journal: Journal) -> None:
-            first = replace(first_batch(head_for()), assets=AssetChanges(events=(event(9),)))
+            first = replace(first_batch(head_for()), assets=AssetChanges(events=EVENTS[:1]))
             await journal.append(first)
             await journal.append(replace(next_batch(first.head), assets=changes))
             kept = await journal.assets.load()

@@ -106,6 +106,20 @@ class SharedJournalSuite(JournalStorage):
 
         asyncio.run(test())
 
+    def test_the_eldest_that_lives_is_one(self, tmp_path: Path) -> None:
+        async def test() -> None:
+            async with self.opened(tmp_path) as last:
+                assert await last.is_eldest()
+                async with self.opened(tmp_path) as second, self.opened(tmp_path) as third:
+                    await third.append(first_batch(head_for()))
+                    await last.close()
+                    async with asyncio.timeout(LIMIT):
+                        while not await second.is_eldest():  # noqa: ASYNC110 # until somebody has fenced the first
+                            await asyncio.sleep(0.01)
+                    assert not await third.is_eldest()
+
+        asyncio.run(test())
+
     def test_a_server_that_stands_still_is_fenced_and_loses_its_runs(self, tmp_path: Path) -> None:
         async def test() -> None:
             async with self.opened(tmp_path) as heir, self.opened(tmp_path) as other:

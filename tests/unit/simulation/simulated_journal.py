@@ -104,6 +104,9 @@ class SimulatedJournal:
     async def stands_for(self) -> Container[int]:
         return await self.read(self._inner.stands_for)
 
+    async def is_eldest(self) -> bool:
+        return True
+
     async def list_heads(self, query: HeadQuery) -> tuple[list[RunHead], int]:
         return await self.read(lambda: self._inner.list_heads(query))
 
