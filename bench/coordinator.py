@@ -60,6 +60,8 @@ class Instantly:
     """Workers, and the lease of each job: whatever is started has succeeded."""
 
     pid = 1
+    airflow = None
+    """None of the settings here asks it."""
 
     def __init__(self, codes: dict[str, Code]) -> None:
         self._codes = codes
@@ -93,6 +95,8 @@ class Instantly:
 
 class Lease:
     pid = 1
+    airflow = None
+    """None of the settings here asks it."""
 
     def __init__(self, job: Any, soon: Callable[..., object]) -> None:
         self._job = job
