@@ -5,13 +5,15 @@ import json
 import statistics
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
 import httpx
+import psycopg2
 import pytest
 
 import dagcall
@@ -34,22 +36,39 @@ class Pair(NamedTuple):
 
     here: Server
     there: Server
+    database: Database
+
+    @property
+    def servers(self) -> tuple[Server, Server]:
+        return self.here, self.there
+
+    def cut_wires(self) -> int:
+        """End the connections over which the servers talk to each other. How many they were."""
+        connection = psycopg2.connect(self.database.url())
+        with closing(connection), connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity "
+                "WHERE application_name = 'dagcall journal wire'"
+            )
+            (count,) = cursor.fetchone() or (0,)
+            return int(count)
 
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     with Database("fsync=off") as database:
-        homes = [tmp_path_factory.mktemp(name) for name in Pair._fields]
-        pair = Pair(*(Server(home, workers=20, journal=database.url()) for home in homes))
+        homes = [tmp_path_factory.mktemp(name) for name in ("here", "there")]
+        here, there = (Server(home, workers=20, journal=database.url()) for home in homes)
+        pair = Pair(here, there, database)
         try:
-            for server in pair:
+            for server in pair.servers:
                 server.wait_until_loaded()
             yield pair
-            for server in pair:
+            for server in pair.servers:
                 if server.process.poll() is None:
                     server.stop()
         finally:
-            for server in pair:
+            for server in pair.servers:
                 server.end()
 
 
@@ -94,14 +113,14 @@ def test_whatever_is_asked_about_a_run_is_answered_by_the_other_server(pair: Pai
     assert unquote(path.rpartition("/")[2]) in [one["dag_run_id"] for one in listed["dag_runs"]]
     assert listed == here.http.get(all_runs, params={"state": "running"}).json()
 
-    def wait() -> list[dict[str, Any]]:
+    def wait_in_airflow() -> list[dict[str, Any]]:
         with there.http.stream("GET", f"{run}/wait", params={"interval": 60, "result": "count"}) as answer:
             assert answer.status_code == 200
             return lines(answer)
 
     with ThreadPoolExecutor(3) as pool:
         attached = pool.submit(there.http.get, path, headers={"Prefer": "wait=60"})
-        waited, streamed = pool.submit(wait), pool.submit(events_of, there, path)
+        waited, streamed = pool.submit(wait_in_airflow), pool.submit(events_of, there, path)
         gate.touch()
         answer, events = attached.result(), streamed.result()
         assert waited.result()[-1] == {"state": "success", "results": {"count": 6}}
@@ -164,6 +183,21 @@ def test_a_stream_that_is_cut_at_one_server_goes_on_at_the_other(pair: Pair, tmp
     assert [one["id"] for one in seen] == list(range(1, len(seen) + 1))
     assert [one["data"]["value"] for one in seen if one["event"] == "chunk"] == list(range(40))
     assert seen == events_of(here, path)
+
+
+def test_a_stream_goes_on_when_the_servers_cannot_hear_each_other_for_a_while(pair: Pair, tmp_path: Path) -> None:
+    here, there = pair.here, pair.there
+    gate = tmp_path / "gate"
+    path = here.start("emits", n=20, file=str(gate), seconds=0.01)
+    wait_for_chunks(there, path, 10)
+    with ThreadPoolExecutor(1) as pool:
+        streamed = pool.submit(events_of, there, path)
+        assert pair.cut_wires() == 2
+        gate.touch()
+        while not streamed.done():
+            pair.cut_wires()
+            wait([streamed], timeout=0.2)
+        assert streamed.result() == events_of(here, path)
 
 
 def test_a_hundred_readers_elsewhere(pair: Pair, tmp_path: Path) -> None:
@@ -245,6 +279,28 @@ def test_a_person_answers_at_the_other_server(pair: Pair) -> None:
     assert answered.status_code == 200, answered.text
     assert here.http.patch(details, json={"chosen_options": ["Approve"]}).status_code == 409
     assert there.http.get(path, headers={"Prefer": "wait=30"}).json() == "shipped"
+
+
+def test_a_task_sets_an_xcom_of_a_run_of_the_other_server(pair: Pair, tmp_path: Path) -> None:
+    here, there = pair.here, pair.there
+    gate = tmp_path / "gate"
+    path = here.start("squares_one", n=3, file=str(gate))
+    eventually(lambda: there.task_states(path).get("square") == "running", 30, "a task that runs")
+    written = f"{in_airflow(path)}/taskInstances/square/xcomEntries/written"
+    run_id = unquote(path.rpartition("/")[2])
+
+    def read(server: Server) -> Any:
+        answer = server.http.get(written)
+        return answer.json()["value"] if answer.status_code == 200 else None
+
+    assert there.value("writes_to_a_square", run_id=run_id, value=1) == 1
+    assert (read(here), read(there)) == (1, 1)
+    gate.touch()
+    assert there.http.get(path, headers={"Prefer": "wait=30"}).json() == 9
+    eventually(lambda: {here.run_state(path), there.run_state(path)} == {"success"}, 30, "the end of the run")
+    assert there.value("writes_to_a_square", run_id=run_id, value=2) == 2, "it has ended: any server may write"
+    assert read(there) == 2
+    eventually(lambda: read(here) == 2, 10, "that the other has heard of it")
 
 
 def test_a_call_with_a_key_meets_its_run_at_the_other_server(pair: Pair, tmp_path: Path) -> None:

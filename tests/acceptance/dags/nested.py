@@ -8,6 +8,7 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.providers.standard.sensors.external_task import ExternalTaskSensor
 from airflow.sdk import DAG, Param, task
+from airflow.sdk.execution_time.xcom import XCom
 
 NATIVE = {"schedule": None, "render_template_as_native_obj": True}
 NUMBER = {"n": Param(0, type="integer"), "file": ""}
@@ -59,3 +60,13 @@ with DAG("asks_for_approval", schedule=None) as approval:
 
 with DAG("waits_for_a_square", schedule=None):
     ExternalTaskSensor(task_id="wait", external_dag_id="squares_one", external_task_id="square", deferrable=True)
+
+with DAG("writes_to_a_square", schedule=None, params={"run_id": "", "value": 0}) as writer:
+
+    @task
+    def write(params: dict[str, Any], ti: Any = None) -> Any:
+        where = {"dag_id": "squares_one", "run_id": params["run_id"], "task_id": "square"}
+        XCom.set(key="written", value=params["value"], **where)
+        return ti.xcom_pull(dag_id=where["dag_id"], run_id=where["run_id"], task_ids="square", key="written")
+
+    writer.add_result(write())

@@ -21,6 +21,8 @@ RENEW: Final = 10.0
 LEASE: Final = 30.0
 PAUSE: Final = 0.05
 """Seconds, all of them."""
+MOST_WATCHED: Final = 10_000
+"""DAGs."""
 MOST_NAMED: Final = 20
 """Runs of a DAG that are named; of more it is said that there is news of any."""
 
@@ -100,6 +102,8 @@ class DagWatches:
         now = asyncio.get_running_loop().time()
         for dag_id in note.dag_ids:
             watchers = self._watchers.get(dag_id)
+            if watchers is None and len(self._watchers) >= MOST_WATCHED:
+                continue
             if watchers is None:
                 watchers = self._watchers[dag_id] = {}
                 self._waiting.watched_elsewhere(dag_id, self._published)

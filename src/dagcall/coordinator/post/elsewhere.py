@@ -164,7 +164,8 @@ class Elsewhere:
     def _is_attended(self, run: Run, asker: int) -> bool:
         """By anybody but those of the server that asks."""
         is_attended = self._attending is not None and self._attending.is_attended(run)
-        return is_attended or any(watcher != asker for watcher in self._watches.watchers(run.key))
+        watchers = self._watches.watchers(run.key)
+        return is_attended or any(watcher != asker or watcher == self.post.epoch for watcher in watchers)
 
     async def _give_input(self, wish: GiveInput) -> None:
         try:

@@ -35,6 +35,8 @@ ANSWER_LIMIT: Final = 1.0
 RETRY_AFTER: Final = 1.0
 KEPT: Final = 3600.0
 """Seconds, all of them. What is older than `KEPT` was left behind by a server that died."""
+MOST_AT_ONCE: Final = 1000
+"""Letters that are looked at: anybody may say that there is one."""
 LETTER, ANSWER = "letter", "letter_answer"
 """Kinds of items in the store."""
 
@@ -187,7 +189,7 @@ class Letters:
             bell.set()
 
     def _hear_letter(self, note: Letter) -> None:
-        if note.number not in self._answering:
+        if note.number not in self._answering and len(self._answering) < MOST_AT_ONCE:  # else it is delivered again
             task = asyncio.get_running_loop().create_task(self._answer(note.number), name="dagcall-letter")
             self._answering[note.number] = task
 

@@ -50,9 +50,9 @@ class Watches:
         return len(self._watched)
 
     def watchers(self, key: RunKey) -> list[int]:
-        """The other servers that watch a run."""
+        """The servers that watch a run; this one too, while it has readers from before it took the run over."""
         watched = self._watched.get(key)
-        return [] if watched is None else [one for one in watched.watchers if one != self._post.epoch]
+        return [] if watched is None else list(watched.watchers)
 
     def appeared(self, key: RunKey) -> None:
         """The run is driven here from now on, which it was not a moment ago."""
