@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from dagcall.deadline import time_left
 from dagcall.emit import emit
-from dagcall.errors import DagcallError, NotFinished, RolledBack, RunFailed
 from dagcall.version import __version__
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
         RunHandle,
     )
     from dagcall.engine import Engine
+    from dagcall.errors import DagcallError, NotFinished, RolledBack, RunFailed
     from dagcall.reject import Reject
 
 __all__ = [
@@ -55,10 +55,14 @@ _LAZY = {
     "AsyncRunHandle": "dagcall.client",
     "Chunk": "dagcall.client",
     "Client": "dagcall.client",
+    "DagcallError": "dagcall.errors",
     "Engine": "dagcall.engine",
+    "NotFinished": "dagcall.errors",
     "Reference": "dagcall.client",
     "Rollback": "dagcall.client",
+    "RolledBack": "dagcall.errors",
     "RunEvent": "dagcall.client",
+    "RunFailed": "dagcall.errors",
     "RunHandle": "dagcall.client",
 }
 

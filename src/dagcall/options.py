@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields
 from typing import Any, Self
 
-from dagcall.errors import ConfigError
 from dagcall.model.survival import DURABILITIES, ON_RESTART
 
 
@@ -136,6 +135,8 @@ class _Section:
             except ValueError:
                 expected = _EXPECTED.get(read, read.__doc__)
                 told = "its value" if one.metadata["sensitive"] else repr(text)
+                from dagcall.errors import ConfigError  # here, so that who only looks at the table does not pay for it
+
                 raise ConfigError(f"[dagcall] {one.name} must be {expected}, not {told}") from None
         return cls(**values)
 

@@ -1,5 +1,6 @@
 """The README's table of options is the code's; so is what Airflow is told of them."""
 
+import argparse
 import json
 from collections.abc import Mapping
 from dataclasses import Field
@@ -10,6 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from dagcall.cli.main import build_parser
 from dagcall.options import NAMES, SENSITIVE, described
 from dagcall.provider.get_provider_info import get_provider_info
 
@@ -34,6 +36,13 @@ def test_airflow_is_told_each_option() -> None:
         assert told[one.name]["description"].strip()
         if one.default is not None:
             assert one.metadata["read"](told[one.name]["default"]) == one.default
+
+
+def test_every_flag_of_serve_has_an_option() -> None:
+    commands = next(one for one in build_parser()._actions if isinstance(one, argparse._SubParsersAction))
+    flags = {one.dest for one in commands.choices["serve"]._actions if one.option_strings} - {"help"}
+    assert flags
+    assert flags <= set(NAMES)
 
 
 def test_the_provider_is_what_airflow_takes() -> None:

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[3] / "bench"))
 from stock import Installation, Stock, Tuning
 
 DAGS = Path(__file__).parent / "dags"
-DAG_IDS = frozenset({"greeting", "shopping", "stumbling", "harvest", "bakery"})
+DAG_IDS = frozenset({"greeting", "shopping", "stumbling", "harvest", "bakery", "pondering", "asking"})
 USERS = {"admin": "admin", "olga": "op", "ursula": "user", "victor": "viewer"}
 QUICK = Tuning(
     "airflow",
