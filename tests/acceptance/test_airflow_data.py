@@ -310,3 +310,34 @@ def test_a_bundle_that_is_fetched_and_refreshed(
     put("v3")
     eventually(lambda: server.value("shelved") == ["of v3", "shelf", "v3"], 60, "the version after that")
     assert_no_canary(server)
+
+
+def test_a_secrets_backend_is_asked_on_airflows_side_only(folder: Path, tmp_path: Path, serve: ServerFactory) -> None:
+    asked = tmp_path / "asked.txt"
+    environment = {
+        "AIRFLOW__SECRETS__BACKEND": "shelf_provider.secrets.ShelfSecrets",
+        "AIRFLOW__SECRETS__BACKEND_KWARGS": json.dumps({"token": PASSWORD, "log": str(asked)}),
+        "AIRFLOW_CONN_HERE": "http://here.example:2",
+        "AIRFLOW_VAR_BROKEN_BUT_HERE": "1234",
+    }
+    server = serve(dags=folder, environment=environment, python_path=[PROVIDER])
+    assert server.value("reads", conn_id="vault", key="vaulted") == [
+        "vault.example",
+        1,
+        len(PASSWORD),
+        {},
+        len(PASSWORD),
+    ]
+    assert server.value("reads", conn_id="vault", key="vaulted")[0] == "vault.example"
+    unknown = server.call("reads", conn_id="nowhere")
+    assert "`nowhere` isn't defined" in unknown.json()["error"]["message"]
+    assert server.http.post("/api/v2/variables", json={"key": "own", "value": "12345"}).status_code == 201
+    assert server.value("reads", conn_id="vault", key="own")[-1] == 5
+    assert server.value("reads", conn_id="vault", key="broken_but_here")[-1] == 4
+    failed = server.call("reads", conn_id="vault", key="broken", default="not this").json()["error"]
+    assert failed["type"] == "SecretUnavailable"
+    assert "Variable 'broken' could not be read: ShelfSecrets did not answer (RuntimeError)" in failed["message"]
+    lines = asked.read_text().splitlines()
+    assert {line.partition(": c")[0].partition(": v")[0] for line in lines} == {"dagcall: airflow"}
+    assert lines.count("dagcall: airflow: connection vault") <= 3
+    assert_no_canary(server, unknown.text, str(failed))

@@ -65,7 +65,7 @@ class ParseTimeComms(Asker):
 
     def ask(self, what: str, *args: Any) -> Any:
         if self._is_alone:  # Airflow itself is imported: nobody can be asked yet
-            return None if what in ("variable", "connection") else refuse("no DAG file is parsed yet")
+            return None if what.endswith(("variable", "connection")) else refuse("no DAG file is parsed yet")
         return super().ask(what, *args)
 
     def note(self, name: str, mark: str) -> None:

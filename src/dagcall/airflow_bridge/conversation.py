@@ -38,6 +38,8 @@ class Asker:
         self.channel = channel
         self._attempt = (attempt, epoch)
         self._asked = 0
+        self.unread: dict[tuple[str, str], str] = {}
+        """Why the secrets backend could not be asked for a Variable or Connection."""
 
     def ask(self, what: str, *args: Any) -> Any:
         """Ask and wait. Raises AirflowRuntimeError with the coordinator's sentence when it has no answer."""

@@ -62,8 +62,10 @@ NAMES: Final[tuple[PrivateName, ...]] = (
         "TaskInstance TaskInstanceState",
     ),
     *_all("airflow.sdk.bases.operator", "BaseOperator TRIGGER_FAIL_REPR TriggerFailureReason"),
+    *_all("airflow.sdk.bases.secrets_backend", "BaseSecretsBackend"),
     *_all("airflow.sdk.bases.skipmixin", "XCOM_SKIPMIXIN_FOLLOWED XCOM_SKIPMIXIN_KEY XCOM_SKIPMIXIN_SKIPPED"),
     *_all("airflow.sdk.bases.xcom", "BaseXCom"),
+    *_all("airflow.sdk.configuration", "clear_secrets_backends_cache get_custom_secret_backend"),
     *_all("airflow.sdk.definitions._internal.contextmanager", "_CURRENT_CONTEXT"),
     *_all(
         "airflow.sdk.definitions._internal.expandinput",
@@ -97,7 +99,7 @@ NAMES: Final[tuple[PrivateName, ...]] = (
         "XComCountResponse XComResult XComSequenceIndexResult XComSequenceSliceResult _RequestFrame "
         "_ResponseFrame _new_encoder",
     ),
-    *_all("airflow.sdk.execution_time.context", "_AssetRefResolutionMixin"),
+    *_all("airflow.sdk.execution_time.context", "_AssetRefResolutionMixin _process_connection_result_conn"),
     *_all("airflow.sdk.execution_time.supervisor", "block_orm_access"),
     *_all(_RUNNER, "RuntimeTaskInstance SUPERVISOR_COMMS log"),
     *_all("airflow.sdk.execution_time.xcom", "XCom"),

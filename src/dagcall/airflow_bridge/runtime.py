@@ -75,7 +75,7 @@ class AirflowRuntime:
                 importlib.import_module(name)
         from airflow.sdk.execution_time import task_runner
 
-        from dagcall.airflow_bridge import memo, run_waits, tasklog, virtualenv
+        from dagcall.airflow_bridge import backend_stand_in, memo, run_waits, tasklog, virtualenv
         from dagcall.airflow_bridge.answers import xcoms
         from dagcall.airflow_bridge.comms import ParseTimeComms
         from dagcall.airflow_bridge.forgetting import forget_secrets
@@ -89,6 +89,7 @@ class AirflowRuntime:
             self._tracing = importlib.import_module("dagcall.airflow_bridge.tracing")
             self._tracing.install()
         virtualenv.install()
+        backend_stand_in.install()
         task_runner.SUPERVISOR_COMMS = ParseTimeComms()  # type: ignore[assignment]
         xcoms.mark_expanding()
         xcoms.keep_returned_value()

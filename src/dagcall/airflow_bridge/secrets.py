@@ -6,6 +6,7 @@ that there is no such thing. Values are told to the server only, and never part 
 value is a mark, which differs for different values and tells nothing about them.
 """
 
+import functools
 import hashlib
 import hmac
 import logging
@@ -25,8 +26,10 @@ _complained: set[str] = set()
 """Backends whose failure was logged."""
 
 
-def begin(where: str = "") -> None:
+def begin(where: str = "", has_database: bool = True) -> None:
     """`where`: the database, in words."""
+    if not has_database:
+        metadata.use_no_database()
     if where:
         metadata.where = f"Airflow's metadata database ({where})"
 
@@ -45,7 +48,58 @@ def check() -> list[str]:
 @question
 def connection(conn_id: str) -> list[Any] | None:
     """Its fields by name, and its mark."""
-    found = _search(f"Connection {conn_id!r}", lambda backend: (backend.get_connection, {"conn_id": conn_id}))
+    return _told(conn_id, _search(*_asking_for_connection(conn_id)))
+
+
+@question
+def backend_connection(conn_id: str) -> list[Any] | None:
+    """As `connection`, of the backend that workers would search themselves."""
+    return _told(conn_id, _search(*_asking_for_connection(conn_id), [_workers_backend()]))
+
+
+@question
+def variable(key: str) -> list[str] | None:
+    """Its text and its mark."""
+    found = _search(*_asking_for_variable(key))
+    return None if found is None else [found, _mark(found)]
+
+
+@question
+def backend_variable(key: str) -> list[str] | None:
+    """As `variable`, of the backend that workers would search themselves."""
+    found = _search(*_asking_for_variable(key), [_workers_backend()])
+    return None if found is None else [found, _mark(found)]
+
+
+Asking = Callable[[Any], tuple[Callable[..., Any], dict[str, str]]]
+"""A backend's method and its arguments."""
+
+
+def _asking_for_connection(conn_id: str) -> tuple[str, Asking]:
+    return f"Connection {conn_id!r}", lambda backend: (backend.get_connection, {"conn_id": conn_id})
+
+
+def _asking_for_variable(key: str) -> tuple[str, Asking]:
+    return f"Variable {key!r}", lambda backend: (backend.get_variable, {"key": key})
+
+
+@functools.cache
+def _workers_backend() -> Any:
+    """Made once: it has a client of a vault, say."""
+    from airflow.configuration import conf
+    from airflow.models.connection import Connection
+
+    try:
+        backend = conf._get_custom_secret_backend(worker_mode=True)
+    except Exception as error:
+        raise NotNow(f"the secrets backend could not be made ({type(error).__name__})") from None
+    if backend is None:
+        raise NotNow("no secrets backend is configured")
+    backend._set_connection_class(Connection)
+    return backend
+
+
+def _told(conn_id: str, found: Any) -> list[Any] | None:
     if found is None:
         return None
     try:
@@ -57,21 +111,15 @@ def connection(conn_id: str) -> list[Any] | None:
     return [fields, _mark(repr(sorted(fields.items())))]
 
 
-@question
-def variable(key: str) -> list[str] | None:
-    """Its text and its mark."""
-    found = _search(f"Variable {key!r}", lambda backend: (backend.get_variable, {"key": key}))
-    return None if found is None else [found, _mark(found)]
-
-
-def _search(what: str, ask: Callable[[Any], tuple[Callable[..., Any], dict[str, str]]]) -> Any:
+def _search(what: str, ask: Asking, backends: list[Any] | None = None) -> Any:
+    """`backends`: all that Airflow's API server searches, unless others are given."""
     from airflow._shared.secrets_backend.base import call_secrets_backend_method
     from airflow.configuration import ensure_secrets_loaded
     from airflow.sdk.exceptions import AirflowSecretsBackendAccessDenied
     from airflow.secrets.metastore import MetastoreBackend
 
     failed = []
-    for backend in ensure_secrets_loaded():
+    for backend in ensure_secrets_loaded() if backends is None else backends:
         try:
             method, arguments = ask(backend)
             found = call_secrets_backend_method(method, team_name=None, **arguments)

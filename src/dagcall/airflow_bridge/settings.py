@@ -13,6 +13,7 @@ __all__ = [
     "conf",
     "for_coordinator",
     "has_custom_xcom_backend",
+    "has_secrets_backend",
     "inherits_airflow_limits",
     "inline_limit",
     "max_map_length",
@@ -39,6 +40,7 @@ def for_coordinator() -> dict[str, Any]:
         "options": {one.name: conf.get("dagcall", one.name, fallback=None) for one in fields(options.Options)},
         "unknown_options": sorted(set(conf.getsection("dagcall") or ()) - _KNOWN),
         "bundles": _local_bundles(),
+        "has_secrets_backend": has_secrets_backend(),
         "load_limit": _load_limit(),
         "result_storage": storage.root(),
         "default_pool_slots": conf.getint("core", "default_pool_task_slot_count"),
@@ -53,6 +55,11 @@ def for_coordinator() -> dict[str, Any]:
         "otel_metrics": _otel("metrics"),
         "sensitive_names": _sensitive_names(),
     }
+
+
+def has_secrets_backend() -> bool:
+    """Whether workers would search one before the environment: their own, or else Airflow's."""
+    return any(conf.get(*option, fallback=None) for option in (("workers", "secrets_backend"), ("secrets", "backend")))
 
 
 def _local_bundles() -> list[tuple[str, str]] | None:

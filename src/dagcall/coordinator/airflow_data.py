@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dagcall.coordinator.airflow_store import AirflowConnections, AirflowVariables, ask
+from dagcall.coordinator.airflow_store import AirflowBackend, AirflowConnections, AirflowVariables, ask
 from dagcall.coordinator.catalog import Catalog
 from dagcall.coordinator.exposure import Exposure
 from dagcall.coordinator.kept import Kept
@@ -69,23 +69,35 @@ class AirflowData:
         self._marks: dict[str, str] = {}
         self._variables: AirflowVariables | None = None
         self._connections: AirflowConnections | None = None
+        self._backend: AirflowBackend | None = None
         self._following: asyncio.Task[None] | None = None
+        self._tidying: asyncio.Task[None] | None = None
         self.trouble: str | None = None
         """Why Airflow's database could not be read last; None: it could, or there is none."""
 
     def warm_up(self) -> None:
         """Let the Airflow side start, if it looks as if it will be asked."""
         if self._database.exists:
-            self._side.use("secrets", {"where": self._database.where})
+            self._side.use("secrets", self._setup)
 
-    async def begin(self, kept: Kept, options: Options, now: Callable[[], float]) -> Kept:
-        """What is kept, from now on. Raises ConfigError when there must be a database and is none."""
+    @property
+    def _setup(self) -> dict[str, Any]:
+        return {"where": self._database.where, "has_database": self._database.exists}
+
+    async def begin(self, kept: Kept, options: Options, now: Callable[[], float], *, has_backend: bool = False) -> Kept:
+        """What is kept, from now on. `has_backend`: a secrets backend is configured. Raises ConfigError when there must be a
+        database and is none."""
+        self._seconds = options.airflow_refresh
+        if has_backend:
+            self._side.use("secrets", self._setup)
+            self._backend = AirflowBackend(self._side, now, self._seconds)
+            kept = replace(kept, backend=self._backend)
+            self._tidying = asyncio.create_task(self._tidy(), name="dagcall-airflow-tidy")
         if self._has_pauses:
             self._exposure.apply(options.expose)
         if not await self._is_used(options.metadata_database):
             return kept
         log.info("Variables, Connections and pools are those of Airflow's metadata database, %s", self._database.where)
-        self._seconds = options.airflow_refresh
         await _tell_of_hidden(kept)
         self._variables = AirflowVariables(self._side, now, self._seconds, lambda key: self._changed(f"variable:{key}"))
         self._connections = AirflowConnections(self._side, now, self._seconds)
@@ -96,9 +108,10 @@ class AirflowData:
         return replace(kept, variables=self._variables, connections=self._connections)
 
     async def stop(self) -> None:
-        if self._following is not None:
-            self._following.cancel()
-            await asyncio.gather(self._following, return_exceptions=True)
+        for task in (self._following, self._tidying):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
 
     async def _is_used(self, wish: str) -> bool:
         if not self._database.exists:
@@ -126,6 +139,12 @@ class AirflowData:
             raise ConfigError(f"[dagcall] metadata_database is required: {text}")
         log.warning("%s: Variables, Connections and pools are dagcall's own", text)
         return False
+
+    async def _tidy(self) -> None:
+        assert self._backend is not None
+        while True:
+            await asyncio.sleep(self._seconds)
+            self._backend.tidy()
 
     async def _follow(self) -> None:
         while True:

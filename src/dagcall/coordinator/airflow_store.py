@@ -75,7 +75,9 @@ async def ask(side: AirflowSide, what: str, answer: Any, *, limit: float = 15.0,
     except AirflowRefused as refusal:
         raise Unavailable(str(refusal)) from None
     except Unavailable as error:
-        named = next((f"{what} {args[name]!r}: " for name in ("conn_id", "key") if name in args), "")
+        named = next(
+            (f"{what.removeprefix('backend_')} {args[name]!r}: " for name in ("conn_id", "key") if name in args), ""
+        )
         text = str(error)
         raise Unavailable(text if repr(next(iter(args.values()), "")) in text else named + text) from None
 
@@ -163,6 +165,35 @@ class AirflowConnections:
     async def _ask(self, conn_id: str) -> Answer:
         found: Answer = await ask(
             self._side, "connection", tuple[dict[str, Any], str] | None, limit=TASK_LIMIT, conn_id=conn_id
+        )
+        return found
+
+
+class AirflowBackend:
+    """Implements `kept.BackendView`."""
+
+    def __init__(self, side: AirflowSide, now: Callable[[], float], seconds: float) -> None:
+        self._side = side
+        self._variables = Remembered(self._variable, now, seconds)
+        self._connections = Remembered(self._connection, now, seconds)
+
+    async def variable(self, key: str) -> object:
+        return await self._variables.get(key)
+
+    async def connection(self, conn_id: str) -> object:
+        return await self._connections.get(conn_id)
+
+    def tidy(self) -> None:
+        self._variables.tidy()
+        self._connections.tidy()
+
+    async def _variable(self, key: str) -> Answer:
+        found: Answer = await ask(self._side, "backend_variable", tuple[str, str] | None, limit=TASK_LIMIT, key=key)
+        return found
+
+    async def _connection(self, conn_id: str) -> Answer:
+        found: Answer = await ask(
+            self._side, "backend_connection", tuple[dict[str, Any], str] | None, limit=TASK_LIMIT, conn_id=conn_id
         )
         return found
 

@@ -46,6 +46,13 @@ class ConnectionsView(Protocol):
     def refuse_changes(self) -> None: ...
 
 
+class BackendView(Protocol):
+    """Airflow's secrets backend: a value, or a Connection's fields, and its mark."""
+
+    async def variable(self, key: str) -> object: ...
+    async def connection(self, conn_id: str) -> object: ...
+
+
 @dataclass(frozen=True)
 class Kept:
     variables: VariablesView
@@ -53,6 +60,8 @@ class Kept:
     task_states: TaskStates
     asset_states: AssetStates
     notes: Notes
+    backend: BackendView | None = None
+    """None: none is configured."""
 
 
 def keep(

@@ -39,6 +39,14 @@ async def _connection(kept: Kept, run: RunKey, conn_id: str) -> object:
     return [{name: getattr(found, name) for name in fields}, found.mark]
 
 
+async def _secret_variable(kept: Kept, run: RunKey, key: str) -> object:
+    return None if kept.backend is None else await kept.backend.variable(key)
+
+
+async def _secret_connection(kept: Kept, run: RunKey, conn_id: str) -> object:
+    return None if kept.backend is None else await kept.backend.connection(conn_id)
+
+
 async def _task_state(kept: Kept, run: RunKey, task_id: str, map_index: int, key: str) -> object:
     return await kept.task_states.get(run, TaskKey(task_id, map_index), key)
 
@@ -79,6 +87,8 @@ QUESTIONS: dict[str, Callable[..., Awaitable[object]]] = {
     "remove_variable": _remove_variable,
     "variable_keys": _variable_keys,
     "connection": _connection,
+    "secret_variable": _secret_variable,
+    "secret_connection": _secret_connection,
     "task_state": _task_state,
     "put_task_state": _put_task_state,
     "remove_task_state": _remove_task_state,
@@ -97,7 +107,17 @@ async def answer(kept: Kept, run: RunKey, what: str, args: list[Any]) -> object:
 
 
 NO_RUN = RunKey("", "")
-ASKED_WHILE_PARSING = frozenset({"variable", "put_variable", "remove_variable", "variable_keys", "connection"})
+ASKED_WHILE_PARSING = frozenset(
+    {
+        "variable",
+        "put_variable",
+        "remove_variable",
+        "variable_keys",
+        "connection",
+        "secret_variable",
+        "secret_connection",
+    }
+)
 """What Airflow's DAG processor answers too."""
 
 

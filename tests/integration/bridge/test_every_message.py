@@ -86,7 +86,8 @@ REFUSED = {"GetHITLDetailResponse", "UpdateHITLDetail"}
 def test_every_type_is_answered_or_refused() -> None:
     union, _ = get_args(sdk.ToSupervisor)
     types = {kind.__name__ for kind in get_args(union)}
-    assert {kind.__name__ for kind in HANDLERS} == types - REFUSED
+    ours = {"FromBackend"}  # asked by the stand-in for the secrets backend
+    assert {kind.__name__ for kind in HANDLERS} - ours == types - REFUSED
     covered = [name for tests in COVERED.values() for names in tests.values() for name in names]
     assert sorted(covered) == sorted(types - REFUSED)
 

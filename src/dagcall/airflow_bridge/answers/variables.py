@@ -1,8 +1,9 @@
-"""Variables and Connections. Asked after the environment and the secrets backends, which the Task SDK searches first.
+"""Variables and Connections. Asked after the environment and the secrets backend, which the Task SDK searches first.
 
 Also answered while a DAG file is parsed: what it saw is noted then, so that the file is parsed again when that changes.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 from airflow.sdk.exceptions import AirflowRuntimeError, AirflowSecretsBackendAccessDenied, ErrorType
@@ -16,6 +17,27 @@ class SecretUnavailable(AirflowSecretsBackendAccessDenied):
 
     Of all errors the Task SDK passes on only those of this base: any other would be taken for "there is none", and a
     default, or another backend's value, for the answer."""
+
+
+@dataclass(frozen=True)
+class FromBackend:
+    """What Airflow's secrets backend has by this name. Asked by `backend_stand_in`, not by the Task SDK."""
+
+    kind: str
+    name: str
+
+
+def _from_backend(talk: Asker, msg: FromBackend) -> Any:
+    try:
+        found, mark = talk.ask(f"secret_{msg.kind}", msg.name) or (None, "")
+    except AirflowRuntimeError as error:
+        talk.unread[msg.kind, msg.name] = _sentence(error)
+        return None
+    talk.unread.pop((msg.kind, msg.name), None)
+    if found is None:
+        return None
+    talk.note(f"{msg.kind}:{msg.name}", mark)
+    return sdk.VariableResult(key=msg.name, value=found) if msg.kind == "variable" else sdk.ConnectionResult(**found)
 
 
 def _variable(talk: Asker, msg: sdk.GetVariable) -> Any:
@@ -51,13 +73,21 @@ def _connection(talk: Asker, msg: sdk.GetConnection) -> Any:
 
 def _asked(talk: Asker, what: str, name: str) -> Any:
     try:
-        return talk.ask(what, name)
+        found = talk.ask(what, name)
     except AirflowRuntimeError as error:
-        detail = error.error.detail or {}
-        raise SecretUnavailable(detail.get("message") or str(error)) from None
+        raise SecretUnavailable(_sentence(error)) from None
+    if found is None and (what, name) in talk.unread:
+        raise SecretUnavailable(talk.unread[what, name])
+    return found
+
+
+def _sentence(error: AirflowRuntimeError) -> str:
+    detail = error.error.detail or {}
+    return str(detail.get("message") or error)
 
 
 HANDLERS: dict[type, Handler] = {
+    FromBackend: _from_backend,
     sdk.GetVariable: _variable,
     sdk.PutVariable: _put_variable,
     sdk.DeleteVariable: _delete_variable,
