@@ -172,10 +172,8 @@ def _write_together(
         ids = rows.insert_runs(session, [(run, _dag(dags, run)) for run in with_rows])
         new = [run for run in with_rows if (run.dag_id, run.run_id) in ids]
         rows.insert_rest(session, [(run, _dag(dags, run), ids[run.dag_id, run.run_id]) for run in new])
-        told = recording_assets.register(session, runs)
+        recording_assets.register(session, runs)
         others = _present(session, [run for run in with_rows if (run.dag_id, run.run_id) not in ids])
-    for notify in told:
-        notify()
     return [_receipt(run, ids, others) for run in runs]
 
 

@@ -1,11 +1,12 @@
 """Asset events of recorded runs, given to Airflow's asset manager as Airflow's own tasks give theirs.
 
 Each once, also when its run is handed over twice: what is there of a task instance of a run is not registered again, and
-those who register stand in line (`lock`) on databases where two could look at the same time.
+those who register stand in line (`lock`) on databases where two could look at the same time. Listeners have been told by
+the server, beside the run: they are not told again.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,16 +35,13 @@ def lock(session: Session, runs: Sequence[FinishedRun]) -> None:
         session.execute(text("SELECT pg_advisory_xact_lock(:line)"), {"line": _LINE})
 
 
-def register(session: Session, runs: Sequence[FinishedRun]) -> list[Callable[[], None]]:
-    """Returns what is to be called after the commit."""
-    told: list[Callable[[], None]] = []
+def register(session: Session, runs: Sequence[FinishedRun]) -> None:
     for run in runs:
         if run.events:
             known = _known(session, run)
             for event in run.events:
                 if (event.task_id, event.map_index) not in known:
-                    _register(session, run, event, told)
-    return told
+                    _register(session, run, event)
 
 
 def _known(session: Session, run: FinishedRun) -> set[tuple[str, int]]:
@@ -55,7 +53,7 @@ def _known(session: Session, run: FinishedRun) -> set[tuple[str, int]]:
     return {(str(task_id), -1 if map_index is None else map_index) for task_id, map_index in session.execute(asked)}
 
 
-def _register(session: Session, run: FinishedRun, event: HandedEvent, told: list[Callable[[], None]]) -> None:
+def _register(session: Session, run: FinishedRun, event: HandedEvent) -> None:
     from airflow.assets.manager import asset_manager
     from airflow.models.asset import AssetModel
     from airflow.serialization.definitions.assets import SerializedAsset
@@ -69,7 +67,7 @@ def _register(session: Session, run: FinishedRun, event: HandedEvent, told: list
         "extra": json.loads(event.extra),
         "source_alias_names": event.aliases,
         "partition_key": event.partition_key,
-        "callback_sink": told,
+        "callback_sink": [],  # what calls the listeners ends there
         "session": session,
     }
     if asset_manager.register_asset_change(**how) is None:

@@ -47,7 +47,7 @@ PAUSE = 0.25
 """Seconds in which more runs gather, and in which callbacks may still add to the first of them."""
 LIMIT = 120.0
 """Seconds for a batch."""
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 10.0
 """Seconds between two tries while the database is away."""
 AGAIN = 15.0
 """Seconds after which it is tried again whether Airflow knows a DAG."""
@@ -165,6 +165,7 @@ class Line:
             "recorded": self.counts["recorded"],
             "recording_waiting": waiting,
             "recording_behind": int(self._is_behind),
+            "recording_up": int(self.trouble is None),
             "recording_lag_seconds": int(max(0.0, self._last_end - self._until())),
             "recording_shed": self.counts["shed"],
             "recording_given_up": sum(self.counts[one] for one in ("unknown_dag", "date_taken", "refused")),

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
+import psycopg2
 import pytest
 
 from ..examples.test_explain_python import BROWSER, CHROMIUM
@@ -131,8 +132,6 @@ def test_asset_events_start_dags_in_airflow_and_only_there(airflow: Airflow, ser
 
 def rows(airflow: Airflow) -> dict[tuple[str, ...], Any]:
     """All runs and task instances that Airflow has, with when they were changed."""
-    import psycopg2
-
     with psycopg2.connect(airflow.database.replace("+psycopg2", "")) as database, database.cursor() as cursor:
         cursor.execute(
             "SELECT dag_id, run_id, '', 0, state, updated_at, clear_number, last_scheduling_decision FROM dag_run"
@@ -172,6 +171,55 @@ def test_a_cleared_task_runs_again_there_and_nothing_else_is_touched(airflow: Ai
     said = airflow.said("scheduler")
     assert run_id in said
     assert other not in said
+
+
+class LockedOut:
+    """A user of Airflow's database of its own, who may or may not log in: to that user it is away, and to nobody else."""
+
+    NAME = "recorder_of_the_tests"
+
+    def __init__(self, airflow: Airflow) -> None:
+        self._database = airflow.database
+        self.address = airflow.database.replace("//postgres@", f"//{self.NAME}@")
+        assert self.address != airflow.database
+        self._do(f"CREATE ROLE {self.NAME} SUPERUSER NOLOGIN")
+
+    def let_in(self) -> None:
+        self._do(f"ALTER ROLE {self.NAME} LOGIN")
+
+    def _do(self, sql: str) -> None:
+        connection = psycopg2.connect(self._database.replace("+psycopg2", ""))
+        try:
+            with connection, connection.cursor() as cursor:
+                cursor.execute(sql)
+        finally:
+            connection.close()
+
+
+def test_neither_kills_nor_a_database_that_is_away_lose_a_run(airflow: Airflow, beside: Beside, tmp_path: Path) -> None:
+    locked_out = LockedOut(airflow)
+    options = {"journal": f"sqlite:///{tmp_path / 'journal.db'}"}
+    settings = {
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": locked_out.address,
+        "AIRFLOW__DAGCALL__METADATA_DATABASE": "ignored",
+        "AIRFLOW__DAGCALL__RECORD": "all",
+    }
+    first = beside(environment=settings, **options)
+    runs = [called(first, "greeting", name="Ada")[1] for _ in range(12)]
+    eventually(lambda: "runs are not recorded in Airflow now" in first.messages.read_text(), 60, "the word in the log")
+    assert "dagcall_recording_up 0" in first.http.get("/metrics").text
+    family = first.family()
+    first.process.kill()
+    first.process.wait()
+    first.assert_gone(family, within=20)
+    second = beside(environment=settings, **options)
+    runs += [called(second, "greeting", name="Ada")[1] for _ in range(6)]
+    locked_out.let_in()
+    eventually(lambda: second.processes("recorder"), 60, "the recorder")[0].kill()
+    for run_id in runs:
+        recorded(airflow, "greeting", run_id)
+    eventually(lambda: "dagcall_recording_waiting 0" in second.http.get("/metrics").text, 60, "an empty line")
+    assert "dagcall_recording_up 1" in second.http.get("/metrics").text
 
 
 @pytest.mark.skipif(not CHROMIUM.exists(), reason="no browser: `make browser`, which needs node and npm")
