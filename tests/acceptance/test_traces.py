@@ -112,6 +112,15 @@ def test_the_next_task_of_a_worker_sees_its_own_trace(server: Server, collector:
     assert run.parent_span_id == b""
 
 
+def test_a_run_can_ask_for_the_task_sdks_own_spans(server: Server, collector: Collector) -> None:
+    trace_id = secrets.token_hex(16)
+    headers = {"traceparent": f"00-{trace_id}-{CALLERS_SPAN}-01"}
+    server.http.post("/call/context", json={"airflow/task_span_detail_level": 2}, headers=headers).raise_for_status()
+    eventually(lambda: any(one.name == "dag_run.context" for one in collector.trace(trace_id)), 30, "the run")
+    names = eventually(lambda: {one.name for one in collector.trace(trace_id)} & {"task.execute", "run"}, 30, "details")
+    assert names == {"task.execute", "run"}
+
+
 def test_triggers_and_calls_of_a_task_are_part_of_its_trace(server: Server, collector: Collector) -> None:
     trace_id = secrets.token_hex(16)
     headers = {"traceparent": f"00-{trace_id}-{CALLERS_SPAN}-01"}

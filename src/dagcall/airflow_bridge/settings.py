@@ -19,6 +19,8 @@ __all__ = [
     "max_map_length",
 ]
 
+AIRFLOWS_SERVICE = "Airflow"
+"""The default of `otel_service`, which nobody has chosen."""
 IMPORT_GRACE = 5.0
 """The most seconds that a file has to end after `[core] dagbag_import_timeout`."""
 
@@ -87,13 +89,15 @@ def _otel(section: str) -> dict[str, Any]:
     """As in `telemetry.configuration.Section`; empty: switched off."""
     if not conf.getboolean(section, "otel_on", fallback=False):
         return {}
-    interval, port = (conf.get(section, name, fallback=None) for name in ("otel_interval_milliseconds", "otel_port"))
+    interval, port, service = (
+        conf.get(section, name, fallback=None) for name in ("otel_interval_milliseconds", "otel_port", "otel_service")
+    )
     return {
         "on": True,
         "host": conf.get(section, "otel_host", fallback=None),
         "port": int(port) if port else None,
         "ssl": conf.getboolean(section, "otel_ssl_active", fallback=False),
-        "service": conf.get(section, "otel_service", fallback=None),
+        "service": None if service == AIRFLOWS_SERVICE else service,
         "interval": float(interval) if interval else None,
     }
 
