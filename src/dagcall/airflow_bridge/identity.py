@@ -9,10 +9,13 @@ issuer's). When the metadata database cannot be read nothing is decided: `NotNow
 """
 
 import asyncio
+import importlib.util
 import logging
+import sys
 import threading
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from dagcall.airflow_bridge.topics import NotNow, Refused, question
@@ -37,18 +40,30 @@ def begin() -> None:
     """Initialise the auth manager, with the pages and the API that it has of its own."""
     global _manager, _app, _has_teams, _loop
     from airflow.api_fastapi.app import init_auth_manager
-    from airflow.api_fastapi.core_api.routes.public.auth import auth_router
     from airflow.configuration import conf
     from fastapi import FastAPI
 
-    conf.load_providers_configuration()
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    app.include_router(auth_router, prefix="/api/v2")
+    app.include_router(_airflows_routes().auth_router, prefix="/api/v2")
     _manager, _app = init_auth_manager(app), app
     _has_teams = conf.getboolean("core", "multi_team")
     if _loop is None:
         _loop = asyncio.new_event_loop()
         threading.Thread(target=_loop.run_forever, name="token-validation", daemon=True).start()
+
+
+def _airflows_routes() -> Any:
+    """Airflow's module of `/auth/login` and `/auth/logout`, without its package: that is all of Airflow's API, 2 s."""
+    import airflow.api_fastapi.core_api
+
+    path = Path(airflow.api_fastapi.core_api.__file__).parent / "routes" / "public" / "auth.py"
+    spec = importlib.util.spec_from_file_location("dagcall_airflows_auth_routes", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where its annotations are looked up
+    spec.loader.exec_module(module)
+    return module
 
 
 @question

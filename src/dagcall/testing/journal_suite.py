@@ -371,6 +371,14 @@ class JournalSuite(JournalStorage):
 
         self.run(tmp_path, test)
 
+    def test_the_dags_that_there_are_runs_of(self, tmp_path: Path) -> None:
+        async def test(journal: Journal) -> None:
+            assert await journal.dag_ids() == set()
+            await self._four_runs(journal)
+            assert await journal.dag_ids() == {"shop", "cafe"}
+
+        self.run(tmp_path, test)
+
     async def _four_runs(self, journal: Journal) -> None:
         heads = [
             head_for(RunKey("shop", "a1"), run_after=1.0, idempotency_key="k"),
