@@ -28,6 +28,9 @@ Scripts for Airflow and the official `apache-airflow-client` work with dagcall a
 - **subset**: the same, without what the row names. Asked for it, dagcall answers 501: a filter is never ignored.
 - **501**: not supported. The answer's `detail` is a sentence with the reason in the row.
 
+Where pools, Variables and Connections are those of an existing Airflow's database ([beside Airflow](airflow.md)), they are
+changed in Airflow, and changes here are answered 501.
+
 Errors have Airflow's statuses and its body, `{{"detail": ...}}`. A path below `/api/v2` that Airflow does not have is
 answered 501 too.
 
@@ -45,7 +48,7 @@ this table says:
 {sections}"""
 
 FIELDS = (
-    ("DAGRunResponse", "`data_interval_start`, `data_interval_end`", "null: the DAG's timetable infers the interval in the worker, from the logical date; the server never runs that code"),
+    ("DAGRunResponse", "`data_interval_start`, `data_interval_end`", "of DAGs without a schedule the logical date; with one null: its timetable infers the interval in the worker, from the logical date, and the server never runs that code"),
     ("DAGRunResponse", "`dag_versions`", "empty: versions of a DAG file have no numbers; `bundle_version` tells which one the run used"),
     ("DAGRunResponse", "`last_scheduling_decision`, `partition_key`, `partition_date`", "null: no scheduler, no partitions"),
     ("TaskInstanceResponse, TaskInstanceHistoryResponse", "`dag_version`, `executor`, `unixname`, `triggerer_job`", "null: no numbered versions, executors or jobs; tasks run as the server's own user"),

@@ -5,15 +5,16 @@ else must be equal.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from ..serving import Server, eventually
-from .conftest import Airflow
+from .conftest import DAGS, Airflow
 
 RUN = "/dags/shopping/dagRuns/{run}"
 INSTANCE = RUN + "/taskInstances"
@@ -132,6 +133,7 @@ READ = (
     "/dags?has_asset_schedule=true&asset_dependency=HARV",
     RUN,
     "/dags/~/dagRuns?run_id_pattern={run}",
+    "/dags/greeting/dagRuns/of-a-date",
     INSTANCE + "?order_by=map_index&order_by=-start_date",
     INSTANCE + "/items",
     INSTANCE + "/price/1",
@@ -187,8 +189,12 @@ class Side:
             "dag_run_id"
         ]
 
+        of_a_date = {"logical_date": "2026-01-31T12:00:00+01:00", "dag_run_id": "of-a-date"}
+        self.ask("POST", "/dags/greeting/dagRuns", of_a_date).raise_for_status()
+
     def has_shopped(self) -> bool:
-        return bool(self.ask("GET", RUN).json()["state"] == "success")
+        runs = (RUN, "/dags/greeting/dagRuns/of-a-date")
+        return all(self.ask("GET", path).json()["state"] == "success" for path in runs)
 
 
 @pytest.fixture(scope="module")
@@ -201,11 +207,18 @@ def stock(airflow: Airflow) -> Iterator[Side]:
 
 
 @pytest.fixture
-def ours(beside: Callable[..., Server]) -> Side:
-    side = Side(beside().http)
-    side.shop()
-    eventually(side.has_shopped, 60, "dagcall's run")
-    return side
+def ours(tmp_path: Path) -> Iterator[Side]:
+    """By itself: beside an Airflow, pools and the like are changed there only."""
+    server = Server(tmp_path, DAGS)
+    try:
+        server.wait_until_loaded()
+        side = Side(server.http)
+        side.shop()
+        eventually(side.has_shopped, 60, "dagcall's run")
+        yield side
+        server.stop()
+    finally:
+        server.end()
 
 
 def told(side: Side, answer: httpx.Response) -> Any:

@@ -380,7 +380,7 @@ def test_what_is_refused(api: airflow.ApiClient) -> None:
 
 
 CONSTANT = {
-    None: "data_interval_start data_interval_end last_scheduling_decision partition_key partition_date dag_version "
+    None: "last_scheduling_decision partition_key partition_date dag_version "
     "executor unixname triggerer_job next_cursor previous_cursor total_entries_limit next_dagrun_logical_date "
     "next_dagrun_run_after last_parsed_time last_parse_duration last_expired default_args template_search_path "
     "owner_links latest_dag_version last_parsed git_version team_name",

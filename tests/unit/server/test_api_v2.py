@@ -408,3 +408,11 @@ async def test_xcoms(http: httpx.AsyncClient, coordinator: ScriptedCoordinator) 
     for missing in ("each/xcomEntries/return_value", "make/xcomEntries/a/b"):
         assert (await http.get(f"{base}/{missing}")).status_code == 404
     assert (await http.get(f"{base}/make/xcomEntries/return_value?deserialize=true")).status_code == 501
+
+
+async def test_a_run_of_a_date_has_its_data_interval(http: httpx.AsyncClient) -> None:
+    """Of a DAG without a schedule it is that moment."""
+    answer = await http.post(RUNS, json={"logical_date": "2026-01-31T12:00:00+01:00", "dag_run_id": "dated"})
+    run = answer.json()
+    assert run["data_interval_start"] == run["data_interval_end"] == run["logical_date"] == "2026-01-31T11:00:00Z"
+    assert (await http.post(RUNS, json={"logical_date": None})).json()["data_interval_start"] is None

@@ -13,11 +13,12 @@ from dagcall.coordinator.notes import NotesOfRun
 from dagcall.errors import DagNotFound, NotSupported
 from dagcall.journal.base import HeadQuery
 from dagcall.model.ids import RunKey
+from dagcall.model.plan import DagPlan
 from dagcall.model.records import RunHead
 from dagcall.model.states import RunState
 from dagcall.server.api_v2.bodies import SOON, read_patch, read_trigger
 from dagcall.server.api_v2.query import PAGING, AirflowQuery, patterns, ranges
-from dagcall.server.api_v2.runs import ALL, check_dag, display_name, find_run
+from dagcall.server.api_v2.runs import ALL, check_dag, find_run, plan_of
 from dagcall.server.context import Context
 from dagcall.server.policy import Caller
 from dagcall.server.problems import AirflowError, encode
@@ -84,10 +85,10 @@ async def list_runs(context: Context, request: Request, caller: Caller) -> Respo
     )
     if total == 0 and dag_id != ALL:
         check_dag(context, dag_id)
-    names = {one: display_name(context, one) for one in {head.key.dag_id for head in heads}}
+    plans = {one: plan_of(context, one) for one in {head.key.dag_id for head in heads}}
     notes = await context.coordinator.kept.notes.of_runs(head.key for head in heads)
     document = {
-        "dag_runs": [run_document(_noted(head, notes.get(head.key)), names[head.key.dag_id]) for head in heads],
+        "dag_runs": [run_document(_noted(head, notes.get(head.key)), plans[head.key.dag_id]) for head in heads],
         "total_entries": total,
         "total_entries_limit": None,
         "next_cursor": None,
@@ -168,13 +169,22 @@ def _noted(head: RunHead, notes: NotesOfRun | None) -> RunHead:
     return head if not notes or None not in notes else replace(head, note=notes[None])
 
 
+def _interval(head: RunHead, plan: DagPlan | None) -> float | None:
+    """Both ends of the data interval, which are one moment where there is no schedule (`NullTimetable`). With one, its
+    timetable infers it in the worker; without a logical date there is none."""
+    if plan is None or plan.schedule is not None or head.logical_date is None:
+        return None
+    return head.run_after if head.run_type == "operator_triggered" else head.logical_date
+
+
 def one_run(context: Context, head: RunHead) -> Response:
-    return Response(encode(run_document(head, display_name(context, head.key.dag_id))), media_type=JSON)
+    return Response(encode(run_document(head, plan_of(context, head.key.dag_id))), media_type=JSON)
 
 
-def run_document(head: RunHead, dag_display_name: str) -> dict[str, Any]:
-    """One entry of a list of runs. There is no data interval without a schedule."""
+def run_document(head: RunHead, plan: DagPlan | None) -> dict[str, Any]:
+    """One entry of a list of runs. `plan`: of its DAG, while that is served."""
     key: RunKey = head.key
+    interval = iso_or_none(_interval(head, plan))
     return {
         "dag_run_id": key.run_id,
         "dag_id": key.dag_id,
@@ -183,8 +193,8 @@ def run_document(head: RunHead, dag_display_name: str) -> dict[str, Any]:
         "start_date": iso_or_none(head.start_date),
         "end_date": iso_or_none(head.end_date),
         "duration": duration(head.start_date, head.end_date),
-        "data_interval_start": None,
-        "data_interval_end": None,
+        "data_interval_start": interval,
+        "data_interval_end": interval,
         "run_after": iso(head.run_after),
         "last_scheduling_decision": None,
         "run_type": head.run_type,
@@ -195,7 +205,7 @@ def run_document(head: RunHead, dag_display_name: str) -> dict[str, Any]:
         "note": head.note,
         "dag_versions": [],
         "bundle_version": head.plan_version,
-        "dag_display_name": dag_display_name,
+        "dag_display_name": (plan.display_name if plan else "") or key.dag_id,
         "partition_key": None,
         "partition_date": None,
     }

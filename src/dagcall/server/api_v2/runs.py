@@ -4,6 +4,7 @@ from dagcall.coordinator.api import RunView
 from dagcall.errors import DagcallError, DagNotFound, NotSupported, RunNotFound
 from dagcall.journal.base import HeadQuery
 from dagcall.model.ids import RunKey
+from dagcall.model.plan import DagPlan
 from dagcall.server.api_v2.query import AirflowQuery
 from dagcall.server.context import Context
 from dagcall.server.problems import AirflowError, run_not_found
@@ -77,7 +78,13 @@ async def find_runs(
 
 
 def display_name(context: Context, dag_id: str) -> str:
+    plan = plan_of(context, dag_id)
+    return dag_id if plan is None else plan.display_name or dag_id
+
+
+def plan_of(context: Context, dag_id: str) -> DagPlan | None:
+    """The DAG as it is served now; None where it is not any more."""
     try:
-        return context.coordinator.catalog.find(dag_id).display_name or dag_id
+        return context.coordinator.catalog.find(dag_id)
     except DagcallError:
-        return dag_id
+        return None

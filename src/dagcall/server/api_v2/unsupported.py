@@ -104,8 +104,8 @@ UNSUPPORTED: dict[tuple[str, str], str] = {
     ("GET", "/api/v2/plugins"): _OF_AIRFLOW,
     ("GET", "/api/v2/plugins/importErrors"): _OF_AIRFLOW,
     ("GET", "/api/v2/providers"): _OF_AIRFLOW,
-    ("GET", "/api/v2/auth/login"): "pages for logging in are Airflow's; clients get a token at POST /auth/token",
-    ("GET", "/api/v2/auth/logout"): "pages for logging out are Airflow's; a token is forgotten by its client",
+    ("GET", "/api/v2/auth/login"): "there is nobody to log in as while [dagcall] auth is not airflow",
+    ("GET", "/api/v2/auth/logout"): "there is nobody to log out while [dagcall] auth is not airflow",
 }
 """By method and path, in the order of Airflow's parts. The sentence follows on: dagcall does not support this, since ..."""
 
