@@ -192,6 +192,8 @@ def test_a_stream_goes_on_when_the_servers_cannot_hear_each_other_for_a_while(pa
     wait_for_chunks(there, path, 10)
     with ThreadPoolExecutor(1) as pool:
         streamed = pool.submit(events_of, there, path)
+        eventually(lambda: "dagcall_runs_watched 1" in here.http.get("/metrics").text, 10, "that its server is asked")
+        assert "dagcall_runs_followed 1" in there.http.get("/metrics").text
         assert pair.cut_wires() == 2
         gate.touch()
         while not streamed.done():

@@ -390,6 +390,7 @@ class Coordinator:
             "import_errors": len(self.catalog.import_errors()),
             **self._workers.statistics(),
             **self.recording.statistics(),
+            **self.elsewhere.statistics(),
         }
 
     def _served(self, request: CallRequest) -> Served:

@@ -76,6 +76,8 @@ FAMILIES: Final[dict[str, Told]] = {
     "dagcall_runs_without_outcome": Told("gauge", "Runs whose outcome is not known yet: what `max_runs` bounds."),
     "dagcall_runs_queued": Told("gauge", "Runs whose first task has not started yet."),
     "dagcall_runs_waited_for": Told("gauge", "Runs that somebody waits for."),
+    "dagcall_runs_followed": Told("gauge", "Runs of other servers that somebody waits for at this one."),
+    "dagcall_runs_watched": Told("gauge", "Runs that somebody waits for at another server."),
     "dagcall_runs_taken_up_total": Told(
         "counter", "Unfinished runs that this server found when it started, or took over from another one."
     ),
@@ -284,6 +286,8 @@ def _gauges(statistics: dict[str, int]) -> dict[str, float | Histogram]:
         "dagcall_runs_without_outcome": "waiting_for_outcome",
         "dagcall_runs_queued": "queued",
         "dagcall_runs_waited_for": "waited_for",
+        "dagcall_runs_followed": "followed",
+        "dagcall_runs_watched": "watched",
         "dagcall_runs_taken_up_total": "taken_up",
         "dagcall_callbacks_pending": "callbacks",
         "dagcall_workers_limit": "limit",

@@ -127,6 +127,9 @@ class Elsewhere:
             return False
         return await self._letters.ask(request.run, GiveInput(request, chosen, params_input, by))
 
+    def statistics(self) -> dict[str, int]:
+        return {"followed": self._followers.count, "watched": len(self._watches)}
+
     def _moved(self) -> list[Posted]:
         note = Moved(self.post.epoch)
         return [(EVERYBODY, note), (self.post.epoch, note)]
