@@ -57,8 +57,8 @@ test-damage: install ## Change the files of a killed server's journal 3,000 time
 test-outcome: install ## Compare the outcomes of N (default 10000) random DAGs with all that can happen to them, 20 min
 	@$(VENV)/python tests/integration/certainty/run.py $(or $(N),10000)
 
-chaos: install ## Kill a server, all its processes and its database at random under N (default 10000) calls, 5 min; JOURNAL=sqlite SEED=2
-	@$(VENV)/python -m tests.acceptance.chaos $(or $(N),10000) --journal $(or $(JOURNAL),postgresql) --seed $(or $(SEED),1)
+chaos: install ## Kill a server, all its processes and its database at random under N (default 10000) calls, 5 min; JOURNAL=sqlite SEED=2 SERVERS=3
+	@$(VENV)/python -m tests.acceptance.chaos $(or $(N),10000) --journal $(or $(JOURNAL),postgresql) --seed $(or $(SEED),1) --servers $(or $(SERVERS),1)
 
 simulate: install ## Play N (default 10000) seeds of the coordinator in which everything goes wrong, 6 min; SEED=123: that one
 	@PYTHONHASHSEED=0 $(VENV)/python -m tests.unit.simulation $(or $(N),10000)

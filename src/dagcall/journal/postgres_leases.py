@@ -6,7 +6,7 @@ event loop keeps it from beating.
 
 **Taking over.** With every beat it looks at the leases of the others. Those that were given up (a server that stops does
 that, last of all) or have run out (`lookout` says who may be judged) are fenced, and this server becomes the owner of
-their unfinished runs, in one transaction. One server at a time does that. It does not wait for what the dead are still
+their unfinished runs, in one transaction. One server at a time does that, and its lease is renewed with it. It does not wait for what the dead are still
 committing, but leaves them for the next beat; the database ends a transaction in which nothing comes for a lease's time.
 
 **Being taken over.** A server that stood still, or was cut off, finds itself fenced at its next beat, if not at its next
@@ -14,8 +14,8 @@ write. It is told so once, and beats no more.
 
 While the database is away, the thread tries again with every beat, without end.
 
-States: new -> `start` -> beating -> fenced; `stop` from any. `is_lost` when a commit was not heard of: then nobody here
-knows whose runs are whose, and the journal is to be asked.
+States: new -> `start` -> beating -> fenced; `stop` from any. When the answer to a take-over is not heard, nobody here knows
+whose runs are whose: then the journal is asked, as after one that was heard.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from typing import Any, Final
 
 from dagcall.errors import JournalFenced
 from dagcall.journal.lookout import Lookout, Terms
-from dagcall.journal.postgres_database import Database, is_passing, reason
+from dagcall.journal.postgres_database import STATEMENT_LIMIT, Database, is_passing, reason
 from dagcall.journal.postgres_schema import lock_key, statement
 
 log = logging.getLogger(__name__)
@@ -50,13 +50,21 @@ async def lock_taking(connection: Any, schema: str) -> None:
     await connection.execute("SELECT pg_advisory_xact_lock($1::INTEGER, $2::INTEGER)", _TAKING, lock_key(schema))
 
 
+async def try_lock_taking(connection: Any, schema: str) -> bool:
+    """The same, if it can be had at once."""
+    got = await connection.fetchval(
+        "SELECT pg_try_advisory_xact_lock($1::INTEGER, $2::INTEGER)", _TAKING, lock_key(schema)
+    )
+    return bool(got)
+
+
 async def take_over(connection: Any, name: str, epoch: int, gone: list[int]) -> int | None:
     """In a transaction that has the lock: fence who gave its lease up, and those of `gone` that still have not renewed
     theirs; own what nobody owns. The number of runs; None: nobody was fenced."""
-    fenced = await connection.fetch(_FENCE, epoch, gone)
+    fenced = await connection.fetch(_FENCE, epoch, gone, timeout=STATEMENT_LIMIT)
     if not fenced:
         return None
-    runs: int = await connection.fetchval(_TAKE, epoch)
+    runs: int = await connection.fetchval(_TAKE, epoch, timeout=STATEMENT_LIMIT)
     who = ", ".join(f"{other} (process {pid} on {host})" for other, host, pid in fenced)
     log.log(
         logging.WARNING if runs else logging.INFO,
@@ -180,12 +188,16 @@ class Leases:
     async def _take_over(self, connection: Any, gone: list[int]) -> None:
         self._in_doubt = True
         async with connection.transaction():
-            # What callers are told of these runs rests on it.
-            await connection.execute("SET LOCAL synchronous_commit = local")
-            await lock_taking(connection, self._database.schema)
+            # What callers are told of these runs rests on it; and there may be many.
+            limit = int(STATEMENT_LIMIT * 1000)
+            await connection.execute(f"SET LOCAL synchronous_commit = local; SET LOCAL statement_timeout = {limit}")
+            if not await try_lock_taking(connection, self._database.schema):
+                self._in_doubt = False
+                return  # another one is at it, and this one has to beat
             if await connection.fetchval("SELECT fenced_by FROM servers WHERE epoch = $1", self._epoch) is not None:
                 raise await fenced_by(connection, self._database.name, self._epoch)
             runs = await take_over(connection, self._database.name, self._epoch, gone)
+            await connection.execute(_RENEW, self._epoch, self._terms.lease)  # however long that took
         self._in_doubt = False
         if runs:
             self._tell(self._on_taken)

@@ -160,7 +160,7 @@ class _Server:
                 code = FENCED
             elif signalled.done():
                 systemd.notify("STOPPING=1")
-                if self._shares_port:  # the others get what comes from now on
+                if self._shares_port and self._http.started:  # the others get what comes from now on
                     for server in self._http.servers:
                         server.close()
                 log.info("stopping; %d active run(s)", self._coordinator.statistics()["runs"])

@@ -1,4 +1,4 @@
-"""`make chaos`: `python -m tests.acceptance.chaos [RUNS] [--journal postgresql|sqlite] [--seed N] [--kills N] [--keep FOLDER]`."""
+"""`make chaos`: `python -m tests.acceptance.chaos [RUNS] [--journal postgresql|sqlite] [--seed N] [--kills N] [--servers N] [--keep FOLDER]`."""
 
 import argparse
 import asyncio
@@ -23,6 +23,7 @@ def main() -> int:
     parser.add_argument("--journal", choices=("postgresql", "sqlite"), default="postgresql")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kills", type=int, help=f"default: one for every {RUNS_A_KILL} runs")
+    parser.add_argument("--servers", type=int, default=1, help="that share the journal, which is PostgreSQL then")
     parser.add_argument("--keep", type=Path, help="a folder for the journal, logs and effects")
     arguments = parser.parse_args()
     processes.become_subreaper()
@@ -34,8 +35,11 @@ def main() -> int:
         "kills": arguments.kills or arguments.runs // RUNS_A_KILL,
         "seed": arguments.seed,
     }
-    report = on_sqlite(home, **numbers) if arguments.journal == "sqlite" else on_postgres(home, **numbers)
-    print(f"{arguments.journal}, {report}")
+    if arguments.journal == "sqlite":
+        report = on_sqlite(home, **numbers)
+    else:
+        report = on_postgres(home, servers=arguments.servers, **numbers)
+    print(f"{arguments.journal}, {arguments.servers} server(s), {report}")
     if not arguments.keep and not report.violations:
         shutil.rmtree(home, ignore_errors=True)
     return 1 if report.violations else 0
@@ -47,7 +51,7 @@ def on_sqlite(home: Path, *, runs: int, kills: int, seed: int) -> Report:
     return ordeal.play()
 
 
-def on_postgres(home: Path, *, runs: int, kills: int, seed: int) -> Report:
+def on_postgres(home: Path, *, runs: int, kills: int, seed: int, servers: int = 1) -> Report:
     with PostgresServer() as database:
         know_children()  # the database is one
         url = database.url()
@@ -59,6 +63,7 @@ def on_postgres(home: Path, *, runs: int, kills: int, seed: int) -> Report:
             kills=kills,
             seed=seed,
             database=database,
+            servers=servers,
         )
         return ordeal.play()
 

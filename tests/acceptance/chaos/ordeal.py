@@ -84,6 +84,7 @@ class Ordeal:
         kills: int,
         seed: int,
         database: PostgresServer | None = None,
+        servers: int = 1,
     ) -> None:
         self._home = home
         self._journal = journal
@@ -99,40 +100,56 @@ class Ordeal:
         self._effects.touch()
         self._log = Log(home / "callers.jsonl")
         self._done: list[Killed] = []
+        self._began: dict[Path, float] = {}
+        """When each server was started, by its home."""
         self._complaints: list[str] = []
-        self._servers = 0
+        self._count = 0
         self._starts_again = 0
-        self._server = self._started(None)
+        self._shares = ("--share-port",) if servers > 1 else ()
+        self._servers: list[Server] = []
+        for place in range(servers):
+            port = self._servers[0].port if self._servers else None
+            self._servers.append(self._started(home / f"server-{place}", port))
 
     def play(self) -> Report:
         began = time.monotonic()
         callers = None
         try:
-            self._server.wait_until_loaded()
-            callers = Callers(self._server.url, self._calls, self._log, CALLERS)
+            for server in self._servers:
+                server.wait_until_loaded()
+            callers = Callers(self._servers[0].url, self._calls, self._log, CALLERS)
             for kill in self._kills:
                 self._until(self._is_due(kill), "answers")
                 self._kill(kill)
             self._until(callers.are_done, "all answers")
             seconds = time.monotonic() - began
             self._until(self._is_idle, "the end of all runs")
-            self._server.stop()
+            for server in self._servers:
+                server.stop()
         finally:
             if callers is not None:
                 callers.stop()
-            self._server.end()
+            for server in self._servers:
+                server.end()
             if callers is not None:
                 callers.end()
-            self._keep_messages()
+            for server in self._servers:
+                self._keep_messages(server)
             self._log.close()
         return self._judged(seconds)
 
-    def _started(self, port: int | None) -> Server:
-        self._servers += 1
-        self._began = time.time()
-        environment = {"EFFECTS": str(self._effects)}
+    def _started(self, home: Path, port: int | None) -> Server:
+        self._count += 1
+        home.mkdir(exist_ok=True)
+        self._began[home] = time.time()
         return Server(
-            self._home, self._dags, workers=WORKERS, journal=self._journal, port=port, environment=environment
+            home,
+            self._dags,
+            workers=WORKERS,
+            journal=self._journal,
+            port=port,
+            environment={"EFFECTS": str(self._effects)},
+            arguments=self._shares,
         )
 
     def _until(self, fact: Callable[[], bool], what: str) -> None:
@@ -151,24 +168,26 @@ class Ordeal:
     def _supervise(self) -> None:
         """As a supervisor does, start again a server that could not begin, since what it needs for that was killed: its
         database, or the zygote that first imports Airflow. It ends for no other reason."""
-        ended = self._server.process.poll()
-        if ended is None:
-            return
-        said = self._server.messages.read_text()
-        was_hit = any(one.victim in BEGINNING and one.when >= self._began for one in self._done)
+        for place, server in enumerate(self._servers):
+            if (ended := server.process.poll()) is not None:
+                self._servers[place] = self._started_again(server, ended)
+
+    def _started_again(self, server: Server, ended: int) -> Server:
+        said = server.messages.read_text()
+        was_hit = any(one.victim in BEGINNING and one.when >= self._began[server.home] for one in self._done)
         may_end = ended == Exit.UNAVAILABLE and was_hit and "listening on" not in said
         assert may_end, f"the server ended by itself ({ended}):\n{said[-4000:]}"
         self._starts_again += 1
-        self._server.http.close()
-        self._keep_messages()
-        self._server = self._started(self._server.port)
+        server.http.close()
+        self._keep_messages(server)
+        return self._started(server.home, server.port)
 
     def _is_due(self, kill: Kill) -> Callable[[], bool]:
         since = time.monotonic()
         return lambda: self._log.answered >= kill.answered or time.monotonic() >= since + kill.seconds
 
     def _is_idle(self) -> bool:
-        found = self._server.http.get("/api/v2/dags/~/dagRuns?state=queued&state=running&limit=1").json()
+        found = self._servers[0].http.get("/api/v2/dags/~/dagRuns?state=queued&state=running&limit=1").json()
         return bool(found["total_entries"] == 0)
 
     def _kill(self, kill: Kill) -> None:
@@ -180,13 +199,15 @@ class Ordeal:
             self._until(lambda: self._kill_one(kill.victim), f"{kill.victim} to kill")
 
     def _kill_server(self) -> None:
-        killed, family = self._server, self._server.family()
+        place = self._chance.randrange(len(self._servers))
+        killed = self._servers[place]
+        family = killed.family()
         self._note("server")
         killed.process.kill()
         killed.process.wait(10)
         killed.http.close()
-        self._keep_messages()
-        self._server = self._started(killed.port)
+        self._keep_messages(killed)
+        self._servers[place] = self._started(killed.home, killed.port)
         eventually(lambda: not any(is_alive(one) for one in family), 10, "the end of a killed server's processes")
 
     def _kill_database(self) -> None:
@@ -214,18 +235,18 @@ class Ordeal:
     def _victims(self, role: str) -> list[psutil.Process]:
         match role:
             case "file zygote":
-                return self._server.file_zygotes()
+                return [one for server in self._servers for one in server.file_zygotes()]
             case "root zygote":
-                return self._server.root_zygotes()
+                return [one for server in self._servers for one in server.root_zygotes()]
             case "worker" | "triggerer" | "side":
-                return self._server.processes(role)
+                return [one for server in self._servers for one in server.processes(role)]
         raise AssertionError(role)
 
-    def _keep_messages(self) -> None:
-        kept = self._home / f"server-{self._servers}.txt"
-        shutil.copyfile(self._server.messages, kept)
-        if "Traceback (most recent call last)" in (text := kept.read_text()):
-            self._complaints.append(f"the log of server {self._servers} has a traceback:\n{text[-3000:]}")
+    def _keep_messages(self, server: Server) -> None:
+        text = server.messages.read_text()
+        (self._home / f"messages-{self._count}-{server.home.name}.txt").write_text(text)
+        if "Traceback (most recent call last)" in text:
+            self._complaints.append(f"the log of {server.home.name} has a traceback:\n{text[-3000:]}")
 
     # What is left of it
 
