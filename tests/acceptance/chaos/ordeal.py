@@ -124,6 +124,7 @@ class Ordeal:
             self._until(callers.are_done, "all answers")
             seconds = time.monotonic() - began
             self._until(self._is_idle, "the end of all runs")
+            self._until(self._are_loaded, "servers that serve")
             for server in self._servers:
                 server.stop()
         finally:
@@ -189,6 +190,10 @@ class Ordeal:
     def _is_idle(self) -> bool:
         found = self._servers[0].http.get("/api/v2/dags/~/dagRuns?state=queued&state=running&limit=1").json()
         return bool(found["total_entries"] == 0)
+
+    def _are_loaded(self) -> bool:
+        """Not asked for: they may share a port."""
+        return all("serving " in server.messages.read_text() for server in self._servers)
 
     def _kill(self, kill: Kill) -> None:
         if kill.victim == "server":
