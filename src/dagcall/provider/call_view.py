@@ -152,6 +152,8 @@ class _Server:
             await upstream.aread()
         except (httpx.TransportError, httpx.InvalidURL, ConfigError) as error:
             return self._away(error)
+        if upstream.status_code == 401:
+            return self._stranger()
         if upstream.status_code != 200:
             return Response(upstream.content, upstream.status_code, _headers(upstream.headers))
         document: dict[str, Any] = upstream.json()
@@ -172,6 +174,10 @@ class _Server:
             upstream = await self._send(request, method, path, headers, body)
         except (httpx.TransportError, httpx.InvalidURL, ConfigError) as error:
             return self._away(error)
+
+        if upstream.status_code == 401:
+            await upstream.aclose()
+            return self._stranger()
 
         async def pass_on() -> AsyncIterator[bytes]:
             try:
@@ -200,6 +206,15 @@ class _Server:
             told["authorization"] = f"Bearer {token}"
         asked = self._http.build_request(method, f"{self._url}{path}", headers=told, content=body)
         return await self._http.send(asked, stream=True)
+
+    def _stranger(self) -> Response:
+        """Airflow knows the user, dagcall does not: no matter for the user, so it must not look like a lost login."""
+        detail = (
+            f"The dagcall server at {self.shown} does not take Airflow's tokens. It does with [dagcall] auth = airflow and "
+            "the same [api_auth] as this Airflow."
+        )
+        problem = {"type": "/problems/not-authenticated", "title": "Not authenticated", "status": 502, "detail": detail}
+        return JSONResponse(problem, 502, media_type="application/problem+json")
 
     def _away(self, error: Exception) -> Response:
         reason = str(error) or type(error).__name__

@@ -133,17 +133,19 @@ def test_a_person_calls_a_dag_on_its_page(airflow: Airflow, server: Server) -> N
 
 
 @pytest.mark.skipif(not CHROMIUM.exists(), reason="no browser: `make browser`, which needs node and npm")
-def test_without_a_server_the_page_says_so(airflow: Airflow, beside: Beside) -> None:
-    gone = beside()
-    gone.stop()
-    with told_where(airflow, gone.url):
+def test_without_a_server_that_answers_the_page_says_so(airflow: Airflow, beside: Beside) -> None:
+    gone = beside(environment={"AIRFLOW__DAGCALL__AUTH": "token"})
+    with told_where(airflow, gone.url), airflow.http("ursula") as http:
 
-        def is_told() -> bool:
-            with airflow.http("ursula") as http:
-                answer = http.get("/dagcall/api/dags")
-            return answer.status_code == 503 and gone.url in answer.text
+        def tells(status: int) -> httpx.Response | None:
+            answer = http.get("/dagcall/api/dags")
+            return answer if answer.status_code == status and gone.url in answer.text else None
 
-        eventually(is_told, 30, "the api-server's look at its configuration")
+        stranger = eventually(lambda: tells(502), 30, "the api-server's look at its configuration")
+        assert "does not take Airflow's tokens" in stranger.text
+        assert http.post("/dagcall/api/dags/greeting/runs", json={}).status_code == 502
+        gone.stop()
+        assert tells(503)
         seen = browse(airflow, "away")
     assert f"No dagcall server answers at {gone.url}" in seen["alarm"]
     assert seen["canTryAgain"]
