@@ -17,7 +17,7 @@ import msgspec
 from dagcall.coordinator.clock import Clock
 from dagcall.core.asset_book import AssetBook
 from dagcall.core.asset_outlets import changes_of, with_events
-from dagcall.errors import DagcallError
+from dagcall.errors import DagcallError, JournalError
 from dagcall.journal.assets import AssetEventQuery
 from dagcall.journal.base import Journal
 from dagcall.model.assets import (
@@ -171,7 +171,10 @@ class Assets:
         query = AssetEventQuery(source_dag_id=run.dag_id, source_run_id=run.run_id, limit=None)
         handed = []
         for event in (await self._journal.assets.events(query))[0]:
-            asset = self.book.assets[event.asset_id]
+            asset = self.book.assets.get(event.asset_id)
+            if asset is None:  # another server has made it a moment ago
+                self.look_again()
+                raise JournalError(f"asset {event.asset_id}, which run {run} has updated, is not known here yet")
             source = event.source.task_id or "", event.source.map_index
             handed.append(
                 HandedEvent(

@@ -221,6 +221,9 @@ class Line:
                 pause = LONGEST_PAUSE
             except DagcallError as error:
                 self._trouble(str(error))
+            except Exception as error:  # a bug: what is recorded may stop, but not without a word and not for ever
+                log.exception("recording failed, and is tried again")
+                self._trouble(f"{type(error).__name__}: {error}")
             else:
                 if self.trouble is not None:
                     log.warning("runs are recorded again")

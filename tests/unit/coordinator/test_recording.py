@@ -284,6 +284,22 @@ async def test_tasks_that_airflow_does_not_know_of_a_dag_it_knows_are_recorded_i
     assert around.metadata.runs["r"].any_version
 
 
+async def test_a_bug_stops_nothing_for_ever(around: Around, caplog: pytest.LogCaptureFixture) -> None:
+    failures = [ZeroDivisionError("a bug")]
+    ask = around.metadata.ask
+
+    async def failing(*args: Any, **how: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return await ask(*args, **how)
+
+    around.metadata.ask = failing  # type: ignore[method-assign]
+    async with around.serving():
+        await around.run("r")
+        await around.until(lambda: "r" in around.metadata.runs)
+    assert "recording failed, and is tried again" in caplog.text
+
+
 async def test_a_large_number_is_handed_over_in_parts(around: Around, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recording_line, "BATCH", 4)
     for number in range(10):
