@@ -83,7 +83,7 @@ class AirflowRuntime:
 
         self._bundles = bundle.folder(folder) if folder else Bundles()
         config = for_coordinator()
-        memo.install()
+        config["memoised"] = memo.install()
         config["lost_shortcuts"] = sorted(lost)
         if config["otel_traces"]:
             self._tracing = importlib.import_module("dagcall.airflow_bridge.tracing")
