@@ -80,7 +80,7 @@ def _not_here(instance: TaskInstance, try_number: int) -> dict[str, Any]:
         "has a log folder of its own: servers that share a journal show each other's logs when they share [logging] "
         "base_log_folder."
     )
-    return {"timestamp": None, "level": "error", "event": message}
+    return {"level": "error", "event": message}
 
 
 def _of_triggers(path: str) -> tuple[list[str], list[dict[str, Any]]]:
