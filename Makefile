@@ -24,8 +24,8 @@ serve: install ## Serve examples/dags on 127.0.0.1:8274
 browser: # What the tests in a browser need; `make test` says so when it cannot be had
 	@$(PYTHON) scripts/browser.py
 
-test: install browser ## Run all tests, the quick ones first
-	@$(PYTEST) tests
+test: install browser ## Run all tests, the quick ones first, in two processes
+	@$(PYTEST) -n 2 --dist loadgroup --no-loadscope-reorder tests
 
 test-unit: install ## Run the tests that need no process and no socket
 	@$(PYTEST) tests/unit tests/architecture

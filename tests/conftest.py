@@ -43,7 +43,11 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects by mark
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks each test with its folder's name, and runs the quick tiers first."""
+    """Marks each test with its folder's name, and runs the quick tiers first.
+
+    Where several processes share the tests, one has all of a file, or of a folder below its tier's: what fixtures
+    of a whole session start there is started once.
+    """
     tests = Path(__file__).parent
     tiers: dict[pytest.Item, int] = {}
     for item in items:
@@ -51,6 +55,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if folder not in TIERS:
             raise pytest.UsageError(f"{item.nodeid}: a test lies in one of tests/{{{','.join(TIERS)}}}")
         item.add_marker(folder)
+        item.add_marker(pytest.mark.xdist_group("/".join(item.path.relative_to(tests).parts[:2])))
         tiers[item] = TIERS.index(folder)
     items.sort(key=tiers.__getitem__)
 
