@@ -25,7 +25,7 @@ browser: # What the tests in a browser need; `make test` says so when it cannot 
 	@$(PYTHON) scripts/browser.py
 
 test: install browser ## Run all tests, the quick ones first, in two processes
-	@$(PYTEST) -n 2 --dist loadgroup --no-loadscope-reorder tests
+	@$(PYTEST) -n 2 --no-loadscope-reorder tests
 
 test-unit: install ## Run the tests that need no process and no socket
 	@$(PYTEST) tests/unit tests/architecture

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from dagcall.testing.postgres_server import PostgresServer
 
@@ -43,11 +45,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects by mark
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks each test with its folder's name, and runs the quick tiers first.
-
-    Where several processes share the tests, one has all of a file, or of a folder below its tier's: what fixtures
-    of a whole session start there is started once.
-    """
+    """Marks each test with its folder's name, and runs the quick tiers first."""
     tests = Path(__file__).parent
     tiers: dict[pytest.Item, int] = {}
     for item in items:
@@ -55,9 +53,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if folder not in TIERS:
             raise pytest.UsageError(f"{item.nodeid}: a test lies in one of tests/{{{','.join(TIERS)}}}")
         item.add_marker(folder)
-        item.add_marker(pytest.mark.xdist_group("/".join(item.path.relative_to(tests).parts[:2])))
         tiers[item] = TIERS.index(folder)
     items.sort(key=tiers.__getitem__)
+
+
+class ByFolder(LoadScopeScheduling):
+    """One process has all tests of a file, or of a folder below its tier's: what fixtures of a whole session start there
+    is started once. (`--dist loadgroup` does nothing since pytest 9.2: pytest-xdist names groups in a way that it ignores.)
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "/".join(nodeid.partition("::")[0].split("/")[:3])
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFolder:
+    return ByFolder(config, log)
 
 
 def fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:

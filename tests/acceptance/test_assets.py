@@ -1,15 +1,24 @@
 """Invoke by data: as a user of the HTTP API sees it, and across a `kill -9`."""
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
+from .conftest import serving
 from .serving import Server, eventually
 
 CALLERS = 4
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server whose events are this module's: a run is told of all since the run before it."""
+    yield from serving(Server(tmp_path_factory.mktemp("assets"), workers=4))
 
 
 def asset_id(server: Server, name: str) -> int:
@@ -52,30 +61,30 @@ def all_events(server: Server) -> list[dict[str, Any]]:
             return events
 
 
-def test_a_call_updates_an_asset_and_starts_the_dag_that_waits_for_it(shared: Server) -> None:
-    answer = shared.call("takes_order", n=7)
+def test_a_call_updates_an_asset_and_starts_the_dag_that_waits_for_it(own: Server) -> None:
+    answer = own.call("takes_order", n=7)
     assert answer.json() == 7
     assert answer.headers["Link"] == '<orders>; rel="asset"'
-    (run,) = runs_of(shared, "ships_orders", 1)
+    (run,) = runs_of(own, "ships_orders", 1)
     assert (run["run_type"], run["triggered_by"]) == ("asset_triggered", "asset")
-    assert seen(shared, run) == {"orders": [{"n": 7}]}
+    assert seen(own, run) == {"orders": [{"n": 7}]}
     path = f"/api/v2/dags/ships_orders/dagRuns/{run['dag_run_id']}/upstreamAssetEvents"
-    (event,) = shared.http.get(path).json()["asset_events"]
+    (event,) = own.http.get(path).json()["asset_events"]
     assert (event["source_dag_id"], event["source_task_id"]) == ("takes_order", "take")
     assert event["source_run_id"] == answer.headers["Dagcall-Run-Id"]
     (created,) = event["created_dagruns"]
     assert (created["run_id"], created["triggering"]) == (run["dag_run_id"], True)
 
 
-def test_an_event_over_the_api_starts_it_too(shared: Server) -> None:
-    post_event(shared, "left", side="left")
-    queued = shared.http.get("/api/v2/dags/joins/assets/queuedEvents").json()
-    assert [one["asset_id"] for one in queued["queued_events"]] == [asset_id(shared, "left")]
-    post_event(shared, "right", side="right")
-    (run,) = runs_of(shared, "joins", 1)
+def test_an_event_over_the_api_starts_it_too(own: Server) -> None:
+    post_event(own, "left", side="left")
+    queued = own.http.get("/api/v2/dags/joins/assets/queuedEvents").json()
+    assert [one["asset_id"] for one in queued["queued_events"]] == [asset_id(own, "left")]
+    post_event(own, "right", side="right")
+    (run,) = runs_of(own, "joins", 1)
     told = {"side": "left", "from_rest_api": True}, {"side": "right", "from_rest_api": True}
-    assert seen(shared, run) == {"left": [told[0]], "right": [told[1]]}
-    assert shared.http.get("/api/v2/dags/joins/assets/queuedEvents").json()["total_entries"] == 0
+    assert seen(own, run) == {"left": [told[0]], "right": [told[1]]}
+    assert own.http.get("/api/v2/dags/joins/assets/queuedEvents").json()["total_entries"] == 0
 
 
 def test_a_kill_loses_no_event_and_starts_nothing_twice(tmp_path: Path) -> None:

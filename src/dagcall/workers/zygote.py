@@ -50,6 +50,7 @@ def main() -> None:
     bootstrap = json.loads(sys.stdin.readline())
     processes.set_title("zygote")
     processes.limit_open_files(bootstrap["open_files"])
+    gc.disable()  # what importing Airflow makes stays: looking through it again and again took a quarter of the time
     zygote = Zygote(bootstrap["socket"], bootstrap["token"], load_runtime(bootstrap["runtime"]))
     zygote.serve_root(bootstrap["folder"])
 
@@ -68,6 +69,7 @@ class Zygote:
     def serve_root(self, folder: str) -> None:
         channel = self._connect("root", 0)
         config = self._runtime.preload(folder)
+        gc.enable()
         gc.collect()
         gc.freeze()
         channel.send(Ready(config))
