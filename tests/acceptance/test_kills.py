@@ -132,7 +132,7 @@ def test_a_killed_server_takes_all_its_processes_along(serve: ServerFactory, tmp
     server.value("shell")
     path = server.start("leaves_a_daemon_and_waits", file=str(tmp_path / "pid"))
     daemon = psutil.Process(int(eventually(lambda: _text(tmp_path / "pid"), what=path)))
-    assert os.getsid(daemon.pid) == daemon.pid
+    eventually(lambda: os.getsid(daemon.pid) == daemon.pid, what="a session of its own")
     family = server.family()
     assert daemon in family
     server.process.kill()
