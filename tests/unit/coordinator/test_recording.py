@@ -126,6 +126,22 @@ async def around(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Around]:
     await here.journal.close()
 
 
+async def test_neither_a_full_line_nor_a_drain_waits_for_more(around: Around, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording_line, "PAUSE", 3600)
+    monkeypatch.setattr(recording_line, "ENOUGH", 3)
+    async with around.serving():
+        await around.run("1", OK, OK)
+        await around.run("2", OK, OK)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert around.metadata.handed == 0
+        await around.run("3", OK, OK)
+        await around.until(lambda: around.metadata.handed == 3)
+        await around.run("4", OK, OK)
+        await around.line.drain()
+        assert around.metadata.handed == 4
+
+
 async def test_a_run_that_ended_is_handed_over_whole(around: Around) -> None:
     async with around.serving():
         await around.run("r", OK, OK)
