@@ -18,6 +18,7 @@ import uuid
 from pathlib import Path
 
 import msgspec
+from process import environment
 
 from dagcall.airflow_bridge.runtime import AirflowRuntime
 from dagcall.workers.frames import Ended, Frame, Shipped, Start
@@ -140,15 +141,17 @@ def main() -> None:
     parser.add_argument("--only", choices=list(TASKS), help="one kind only")
     arguments = parser.parse_args()
     out = os.fdopen(os.dup(1), "w")
-    for name in [arguments.only] if arguments.only else list(TASKS):
-        if (child := os.fork()) == 0:  # each kind in a process of its own: the runtime takes the process over
-            try:
-                measure(name, arguments.tasks, arguments.profile, out)
-            except BaseException as error:
-                print(f"{name}: {type(error).__name__}: {error}", file=out, flush=True)
-                os._exit(1)
-            os._exit(0)
-        os.waitpid(child, 0)
+    with tempfile.TemporaryDirectory() as home:
+        os.environ.update(environment(Path(home)))
+        for name in [arguments.only] if arguments.only else list(TASKS):
+            if (child := os.fork()) == 0:  # each kind in a process of its own: the runtime takes the process over
+                try:
+                    measure(name, arguments.tasks, arguments.profile, out)
+                except BaseException as error:
+                    print(f"{name}: {type(error).__name__}: {error}", file=out, flush=True)
+                    os._exit(1)
+                os._exit(0)
+            os.waitpid(child, 0)
 
 
 if __name__ == "__main__":
