@@ -195,7 +195,7 @@ class Server:
         assert code == 0, f"exit code {code}\n{self.messages.read_text()[-4000:]}"
         self.assert_gone(family)
 
-    def assert_gone(self, family: list[psutil.Process], within: float = 2.0) -> None:
+    def assert_gone(self, family: list[psutil.Process], within: float = 10.0) -> None:
         eventually(lambda: not any(is_alive(one) for one in family), within, "the end of every process")
         assert not escaped(), [one.cmdline() for one in escaped()]
 

@@ -9,7 +9,8 @@ import dagcall
 
 from .serving import Server, eventually, failure
 
-WELL_UNDER_A_SECOND = 0.8
+WELL_BEFORE_CLEANUP = 3.0
+"""Seconds; what is not waited for takes 5. How soon it is in truth: `make bench-answers`."""
 
 
 def test_a_value_waits_for_neither_teardown_nor_side_branch(shared: Server) -> None:
@@ -18,7 +19,7 @@ def test_a_value_waits_for_neither_teardown_nor_side_branch(shared: Server) -> N
     answer = shared.call("value_before_cleanup")
     took = time.monotonic() - begun
     assert (answer.status_code, answer.json()) == (200, "value of resource")
-    assert took < WELL_UNDER_A_SECOND
+    assert took < WELL_BEFORE_CLEANUP
 
     path = answer.headers["Location"]
     assert shared.run_state(path) == "running"
@@ -33,7 +34,7 @@ def test_a_failure_waits_for_neither_sibling_nor_teardown(shared: Server) -> Non
     answer = shared.call("failure_before_cleanup")
     took = time.monotonic() - begun
     problem = failure(answer)
-    assert took < WELL_UNDER_A_SECOND
+    assert took < WELL_BEFORE_CLEANUP
     assert (problem["failed_task"], problem["error"]) == (
         "breaks",
         {"type": "LookupError", "message": "no resource today"},

@@ -45,7 +45,7 @@ def test_the_last_waiter_that_leaves_cancels_where_that_was_asked_for(shared: Se
     run_id = f"left-{accept[-4:]}"
     query = f"run_id={run_id}&on_disconnect=cancel&wait=60"
     with pytest.raises(httpx.ReadTimeout):
-        httpx.post(f"{shared.url}/call/never_ends?{query}", json={}, headers={"Accept": accept}, timeout=0.5)
+        httpx.post(f"{shared.url}/call/never_ends?{query}", json={}, headers={"Accept": accept}, timeout=1)
     path = f"/call/never_ends/{run_id}"
     eventually(lambda: shared.http.get(path).headers["Dagcall-Outcome"] == "cancelled", what="the cancel")
     assert shared.http.get(path).status_code == 409

@@ -103,7 +103,7 @@ def test_a_daemon_ends_with_its_task(shared: Server, tmp_path: Path) -> None:
     """P8: although it has a session of its own and nothing of us in its environment."""
     worker = shared.value("leaves_a_daemon", file=str(tmp_path / "pid"))
     daemon = int((tmp_path / "pid").read_text())
-    eventually(lambda: not psutil.pid_exists(daemon) or not is_alive(psutil.Process(daemon)), 2, "the daemon's end")
+    eventually(lambda: not psutil.pid_exists(daemon) or not is_alive(psutil.Process(daemon)), what="the daemon's end")
     assert shared.value("pid") != worker
 
 
@@ -115,7 +115,7 @@ def test_a_daemon_ends_with_its_killed_worker(shared: Server, tmp_path: Path) ->
     assert worker is not None
     assert worker.cmdline()[0].startswith("dagcall: worker")
     worker.kill()
-    eventually(lambda: not is_alive(daemon), 2, "the daemon's end")
+    eventually(lambda: not is_alive(daemon), what="the daemon's end")
     assert "SIGKILL" in failure(shared.http.get(path, params={"wait": 10}))["error"]["message"]
 
 

@@ -137,7 +137,7 @@ def test_a_killed_server_takes_all_its_processes_along(serve: ServerFactory, tmp
     assert daemon in family
     server.process.kill()
     server.process.wait(10)
-    server.assert_gone(family, within=2)
+    server.assert_gone(family)
 
 
 def _text(path: Path) -> str:

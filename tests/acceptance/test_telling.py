@@ -76,8 +76,9 @@ class Plugin(AirflowPlugin):
 
 
 def lines(server: Server) -> list[dict[str, Any]]:
-    """The JSON lines among the messages: those of other processes may be text."""
-    return [json.loads(line) for line in server.messages.read_text().splitlines() if line.startswith('{"timestamp')]
+    """The JSON lines among the messages: those of other processes may be text, and the last may not be whole yet."""
+    whole = server.messages.read_text().rpartition("\n")[0]
+    return [json.loads(line) for line in whole.splitlines() if line.startswith('{"timestamp')]
 
 
 @pytest.fixture(scope="module")

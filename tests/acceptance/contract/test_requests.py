@@ -134,7 +134,7 @@ def test_on_disconnect(shared: Server) -> None:
     for how, query in (("continue", ""), ("cancel", "&on_disconnect=cancel")):
         url = f"{shared.url}/call/ends_with_its_file?run_id=left-{how}{query}"
         with pytest.raises(httpx.ReadTimeout):
-            httpx.post(url, json={"file": "/nowhere/at/all"}, timeout=0.4)
+            httpx.post(url, json={"file": "/nowhere/at/all"}, timeout=1)
     left = "/call/ends_with_its_file/left-cancel"
     eventually(lambda: shared.http.get(left).headers["Dagcall-Outcome"] == "cancelled")
     assert shared.http.get(left).status_code == 409
