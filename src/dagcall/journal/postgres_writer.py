@@ -10,7 +10,7 @@ is ours, its waiters are told so; if not, it is sent again. Should the last one 
 then the database has lost commits (a fail-over to a standby that lagged): that is said aloud, and every run is compared
 with what the database has before more of it is written.
 
-**While the database is away** the writer tries again, without end, at most `LONGEST_PAUSE` apart; what waits stays in
+**While the database is away** a server that starts waits for it (`Patience.start`). Later the writer tries again, without end, at most `LONGEST_PAUSE` apart; what waits stays in
 order. What may be refused is refused with `JournalAway` once it has waited for its `Patience` and is surely not written,
 or comes when the database has been away for that long. What continues a run waits on, since it has happened. A full
 disk, a lock that somebody holds, a standby in the place of the primary count as away. Other errors fail their group,
@@ -40,6 +40,8 @@ from dagcall.model.records import Batch
 log = logging.getLogger(__name__)
 
 LONGEST_PAUSE: Final = 2.0
+OPENING_PAUSE: Final = 0.5
+"""Seconds between two tries of a server that starts."""
 MOST_ENTRIES: Final = 500
 """In one transaction: after an outage much may wait, and a message to the database has a limit."""
 
@@ -51,6 +53,8 @@ class Patience(NamedTuple):
     """Beginnings of runs: their callers may ask elsewhere, or again."""
     work: float
     """All else that may be refused: running tasks ask for it, too."""
+    start: float = 30.0
+    """A server that starts: its database may be starting, too, or recover from a crash."""
 
 
 PATIENCE: Final = Patience(calls=10.0, work=60.0)
@@ -81,11 +85,21 @@ class PostgresWriter:
         self._task: asyncio.Task[None]
 
     async def open(self, lease: float) -> int:
-        """Returns the epoch, which has a lease of so many seconds. Raises `JournalLocked`, `JournalError`."""
-        try:
-            await self._link.open(lease)
-        except Exception as error:
-            raise self._database.explain(error) from None
+        """Returns the epoch, which has a lease of so many seconds. Raises `JournalLocked`, `JournalError`; `JournalAway`
+        when the database could not be reached for `Patience.start` seconds."""
+        end, is_told = self._now() + self._patience.start, False
+        while True:
+            try:
+                await self._link.open(lease)
+                break
+            except Exception as error:
+                why = self._database.explain(error)
+            if not isinstance(why, JournalAway) or self._now() >= end:
+                raise why
+            if not is_told:
+                log.warning("%s: this server waits for it, %g s at most", why, self._patience.start)
+                is_told = True
+            await asyncio.sleep(OPENING_PAUSE)
         self._task = asyncio.get_running_loop().create_task(self._run(), name="dagcall-journal")
         return self._link.epoch
 

@@ -308,10 +308,43 @@ def test_a_database_that_lost_commits_is_found_out(
     assert "has lost what it had acknowledged" in caplog.text
 
 
+def test_a_server_that_starts_waits_for_its_database(
+    postgres: PostgresServer, schema: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = PostgresJournal(postgres.url(schema=schema))
+
+    async def main() -> None:
+        opening = asyncio.ensure_future(journal.open())
+        while "waits for it" not in caplog.text:
+            assert not opening.done()
+            await asyncio.sleep(0)
+        postgres.start()
+        assert await opening
+        await journal.close()
+
+    postgres.stop()
+    try:
+        with caplog.at_level(logging.WARNING):
+            asyncio.run(main())
+    finally:
+        if postgres.process is None:
+            postgres.start()
+
+
+def test_a_server_that_starts_does_not_wait_for_ever(postgres: PostgresServer, schema: str) -> None:
+    journal = PostgresJournal(postgres.url(schema=schema), patience=Patience(0, 0, start=0.1))
+    postgres.stop()
+    try:
+        with pytest.raises(JournalAway, match="Connection refused"):
+            asyncio.run(journal.open())
+    finally:
+        postgres.start()
+
+
 def test_a_password_is_in_no_message(postgres: PostgresServer, caplog: pytest.LogCaptureFixture) -> None:
     async def refused(url: str) -> str:
         with pytest.raises(JournalError) as raised:
-            await PostgresJournal(url).open()
+            await PostgresJournal(url, patience=Patience(0, 0, start=0)).open()
         return repr(raised.value) + str(raised.value) + str(raised.getrepr(showlocals=False))
 
     async def main() -> None:
