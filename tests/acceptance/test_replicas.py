@@ -28,6 +28,25 @@ from airflow.sdk import DAG, Variable, task
 with DAG("named", schedule=None, description=Variable.get("name", default="unnamed")):
     task(lambda: 1, task_id="t")()
 """
+TELLING = """
+import os
+import time
+
+from airflow.sdk import dag, result, task
+
+def tell(context):
+    folder = context["dag_run"].conf["folder"]
+    with open(folder + "/told", "a") as told:
+        told.write("begun\\n")
+    while not os.path.exists(folder + "/gate"):
+        time.sleep(0.01)
+
+@dag(schedule=None, params={"folder": ""}, on_success_callback=tell)
+def tells_its_end():
+    result(task(lambda: "answer", task_id="t"))()
+
+tells_its_end()
+"""
 
 
 class Cluster:
@@ -41,6 +60,7 @@ class Cluster:
         for name in ("steady.py", "assets.py"):
             shutil.copy(DAGS / name, self.dags)
         (self.dags / "named.py").write_text(NAMED)
+        (self.dags / "telling.py").write_text(TELLING)
         self.servers: list[Server] = []
         self.started: list[Server] = []
         self.notes = folder / "notes"
@@ -252,6 +272,17 @@ def test_a_server_that_is_killed_under_load_loses_nobody(cluster: Cluster) -> No
         print(f"its runs were owned again after {time.monotonic() - began:.2f} s")
         more(20)
     cluster.check()
+
+
+def test_what_a_killed_server_had_still_to_tell_callbacks_is_told_by_another(cluster: Cluster, tmp_path: Path) -> None:
+    told, killed = tmp_path / "told", cluster.servers.pop(0)
+    assert killed.value("tells_its_end", folder=str(tmp_path)) == "answer"
+    eventually(told.exists, LIMIT, "the callback")
+    assert not cluster.owned(cluster.epoch(killed)), "it has nothing else that anybody could go on with"
+    killed.process.kill()
+    eventually(lambda: told.read_text().count("begun") == 2, LIMIT, "the callback at another server")
+    (tmp_path / "gate").touch()
+    cluster.start()
 
 
 def test_a_server_that_stood_still_writes_nothing_more_and_ends(cluster: Cluster) -> None:

@@ -238,8 +238,8 @@ class Journal(Protocol):
         ...
 
     async def taken_over(self) -> None:
-        """Wait until this server owns unfinished runs that were another's, since `open` or the last return; `unfinished`
-        has them. For one at a time."""
+        """Wait until this server goes on for another one, since `open` or the last return: `unfinished` has that one's
+        runs, if it had left any. For one at a time."""
         ...
 
     async def stands_for(self) -> Container[int]:

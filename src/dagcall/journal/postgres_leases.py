@@ -199,7 +199,7 @@ class Leases:
             runs = await take_over(connection, self._database.name, self._epoch, gone)
             await connection.execute(_RENEW, self._epoch, self._terms.lease)  # however long that took
         self._in_doubt = False
-        if runs:
+        if runs is not None:  # be it none: there may be callbacks to tell
             self._tell(self._on_taken)
 
     async def _give_up(self) -> None:

@@ -14,6 +14,7 @@ import pytest
 from dagcall.errors import JournalFenced, RunExists
 from dagcall.journal.assets import AssetEventQuery
 from dagcall.journal.base import HeadQuery, Journal
+from dagcall.journal.store import Put
 from dagcall.model.assets import AssetChanges, AssetEvent, Queued
 from dagcall.model.ids import RunKey
 from dagcall.model.records import Batch
@@ -103,6 +104,23 @@ class SharedJournalSuite(JournalStorage):
                 assert 2 in await heir.stands_for()
                 await heir.append(next_batch(head_for()))
                 assert len(await heir.records(KEY)) == 2
+
+        asyncio.run(test())
+
+    def test_a_server_whose_runs_have_all_ended_has_an_heir_too(self, tmp_path: Path) -> None:
+        """Who tells callbacks that it has left, for one."""
+
+        async def test() -> None:
+            async with self.opened(tmp_path) as heir:
+                async with self.opened(tmp_path) as other:
+                    await other.append(first_batch(head_for()))
+                    await other.append(next_batch(head_for(), state=RunState.SUCCESS))
+                    await other.store.write(Put("notice", "shop/2.1", b"left", 1.0))
+                async with asyncio.timeout(LIMIT):
+                    await heir.taken_over()
+                assert await heir.unfinished() == []
+                assert 2 in await heir.stands_for()
+                assert [item.value for item in await heir.store.items("notice")] == [b"left"]
 
         asyncio.run(test())
 

@@ -155,10 +155,12 @@ class Sweep:
         self._servers = 0
 
     def kill_at(self, point: str, count: int) -> None:
-        """Start a server that dies there; what is left unanswered stays so until the next."""
-        server = self._start({"DAGCALL_CRASH_AT": f"{point}:{count}"}, forgets=point.startswith(FORGETTING))
+        """Start a server that dies there; what is left unanswered stays so until the next. While one forgets what has
+        ended, nobody calls: callers could no longer be told what was promised to them."""
+        forgets = point.startswith(FORGETTING)
+        server = self._start({"DAGCALL_CRASH_AT": f"{point}:{count}"}, forgets=forgets)
         try:
-            if not self._serve(server, lambda: server.process.poll() is not None, REACH_LIMIT):
+            if not self._serve(server, lambda: server.process.poll() is not None, REACH_LIMIT, may_begin=not forgets):
                 self.unreached.append(f"{point}:{count}")
                 server.process.kill()
             ended = server.process.wait(10)
