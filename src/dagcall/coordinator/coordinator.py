@@ -20,6 +20,7 @@ from dagcall.coordinator.api import CallRequest, Shared
 from dagcall.coordinator.asset_runs import AssetRuns
 from dagcall.coordinator.assets import Assets
 from dagcall.coordinator.awaits import Awaits
+from dagcall.coordinator.background import in_background
 from dagcall.coordinator.beginning import beginning_of, run_after_of
 from dagcall.coordinator.bundles import FollowedBundles
 from dagcall.coordinator.catalog import Catalog, Served
@@ -237,13 +238,13 @@ class Coordinator:
             self._resumed.set()
             reached("recovery.done")
             await self._notices.resume()
-            self._tasks.append(asyncio.create_task(self._succession.serve(), name="dagcall-succession"))
-        self._tasks.append(asyncio.create_task(self._asset_runs.serve(), name="dagcall-asset-runs"))
+            self._tasks.append(in_background(self._succession.serve(), "dagcall-succession"))
+        self._tasks.append(in_background(self._asset_runs.serve(), "dagcall-asset-runs"))
         self._tasks += self._observed.tasks()
-        self._tasks.append(asyncio.create_task(self.recording.serve(), name="dagcall-recording"))
+        self._tasks.append(in_background(self.recording.serve(), "dagcall-recording"))
         if (keep := self.options.keep_runs) is not None:
             forgetting = forget_old_runs(self._journal, self.stored, keep, self._clock.now, self._forgotten)
-            self._tasks.append(asyncio.create_task(forgetting, name="dagcall-retention"))
+            self._tasks.append(in_background(forgetting, "dagcall-retention"))
 
     async def drain(self, limit: float) -> None:
         """Take no more calls; wait at most `limit` seconds for the active runs, their callbacks and their recording."""

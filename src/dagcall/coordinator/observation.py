@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from dagcall.coordinator.background import in_background
 from dagcall.coordinator.clock import Clock
 from dagcall.coordinator.driver import Driver
 from dagcall.coordinator.inspection import Inspection
@@ -61,9 +62,9 @@ class Observation:
 
     def tasks(self) -> "list[asyncio.Task[None]]":
         """What goes on until it is cancelled."""
-        tasks = [asyncio.create_task(self.metrics.watch(), name="dagcall-metrics")]
+        tasks = [in_background(self.metrics.watch(), "dagcall-metrics")]
         if (push := self._telemetry.push_metrics) is not None:
-            tasks.append(asyncio.create_task(push(self.metrics.collect), name="dagcall-metrics-push"))
+            tasks.append(in_background(push(self.metrics.collect), "dagcall-metrics-push"))
         return tasks
 
     async def close(self) -> None:
