@@ -24,6 +24,7 @@ DagcallError
     │   ├── NotAcceptable     not-acceptable 406
     │   ├── TooLarge          too-large 413
     │   ├── HeadTooLarge      head-too-large 431
+    │   ├── RequestTimeout    request-timeout 408
     │   ├── UnsupportedMediaType  unsupported-media-type 415
     │   ├── RangeNotSatisfiable   range-not-satisfiable 416
     │   ├── NotAnObject       not-an-object 422
@@ -308,6 +309,10 @@ class TooLarge(BadRequest, status=413):
 
 class HeadTooLarge(BadRequest, status=431):
     """The request's head, its path and headers, is over the server's limit."""
+
+
+class RequestTimeout(BadRequest, status=408):
+    """The request's body did not arrive in time."""
 
 
 class UnsupportedMediaType(BadRequest, status=415):

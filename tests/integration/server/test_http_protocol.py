@@ -23,6 +23,10 @@ class Impatient(BoundedHttp):
     linger = 0.2
 
 
+class ImpatientWithBodies(BoundedHttp):
+    body_time = 0.3
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
@@ -31,6 +35,12 @@ def anyio_backend() -> str:
 @pytest.fixture
 async def port(coordinator: ScriptedCoordinator) -> AsyncIterator[int]:  # noqa: F811
     async with listening(coordinator, http=Impatient) as found:
+        yield found
+
+
+@pytest.fixture
+async def body_port(coordinator: ScriptedCoordinator) -> AsyncIterator[int]:  # noqa: F811
+    async with listening(coordinator, http=ImpatientWithBodies) as found:
         yield found
 
 
@@ -106,6 +116,34 @@ async def test_requests_in_pieces_and_in_one_go_are_answered(port: int) -> None:
     last = POST + b"Connection: close\r\n\r\n"
     answer = await said(port, *(bytes([one]) for one in request), request + request + last)
     assert answer.count(b"HTTP/1.1 200 OK") == 4
+
+
+HALF = POST + b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+
+
+async def test_a_body_that_does_not_come_is_refused(
+    body_port: int,
+    coordinator: ScriptedCoordinator,  # noqa: F811
+) -> None:
+    assert problem(await said(body_port, HALF)) == (408, "/problems/request-timeout")
+    assert not coordinator.requests
+
+
+async def test_a_body_that_trickles_in_is_refused(body_port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", body_port)
+    answer = asyncio.ensure_future(reader.read())
+    writer.write(HALF)
+    async with asyncio.timeout(20):
+        while not answer.done():
+            writer.write(b" ")
+            await asyncio.sleep(0.05)
+    assert problem(await answer) == (408, "/problems/request-timeout")
+    writer.close()
+
+
+async def test_a_body_that_is_still_to_come_after_its_answer_holds_no_connection(body_port: int) -> None:
+    large = b"Content-Type: application/json\r\nContent-Length: 99999999999\r\n\r\n{"
+    assert problem(await said(body_port, POST + large)) == (413, "/problems/too-large")
 
 
 async def test_a_body_does_not_count_as_a_head(port: int) -> None:

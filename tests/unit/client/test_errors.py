@@ -22,6 +22,7 @@ WIRE = {
     "not-acceptable": 406,
     "too-large": 413,
     "head-too-large": 431,
+    "request-timeout": 408,
     "unsupported-media-type": 415,
     "range-not-satisfiable": 416,
     "not-an-object": 422,
