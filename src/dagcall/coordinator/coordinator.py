@@ -119,7 +119,9 @@ class Coordinator:
         self._drivers: dict[RunKey, Driver] = {}
         self._turns = RunTurns()
         self._limits = Limits(self._clock.now)
-        self._screening = Screening(self._limits, journal, self.run, self._drivers, self._exposure)
+        self._screening = Screening(
+            self._limits, journal, self.run, self._drivers, self._exposure, lambda call: self._admission.check(call)
+        )
         self.pools = Pools(journal.store, self._limits, self._drivers.values, self._clock.now)
         self._stop_watching = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -287,17 +289,16 @@ class Coordinator:
             if not nested:
                 check_journal(self._journal)
             if request.idempotency_key is not None:
-                return await self._sharing.by_key(
-                    request, lambda: self._begin(request, self._served(request), shared=True)
-                )
-            served = self._served(request)
+                return await self._sharing.by_key(request, lambda: self._begin(request, shared=True))
+            served = await self._served(request)
             return await self._sharing.by_content(request, served.plan, lambda: self._begin(request, served))
         except DagcallError as refused:
             self.metrics.refused(refused)
             raise
 
-    async def _begin(self, request: CallRequest, served: Served, *, shared: bool = False) -> Run:
-        """A run of its own for a call that has been checked. `shared`: several may wait for it, each in its own way."""
+    async def _begin(self, request: CallRequest, served: Served | None = None, *, shared: bool = False) -> Run:
+        """A run of its own. `served`: as the call was checked. `shared`: several may wait for it, each in its own way."""
+        served = served or await self._served(request)
         ticket = self._admission.enter(request)
         code = served.code
         self._codes.use(code)  # from here on, so that a reload in the meantime does not end its processes
@@ -308,7 +309,7 @@ class Coordinator:
                     self._codes.use(served.code)
                     self._codes.unuse(code)
                     code = served.code
-                    self._screening.check(request, served)
+                    await self._screening.check(request, served)
             await self._screening.check_past(request, served.plan)
             run, driver, event = await self._new_run(request, served, ticket)
             accepted = driver.accept(event, request.asset_changes)
@@ -394,10 +395,10 @@ class Coordinator:
             **self.elsewhere.statistics(),
         }
 
-    def _served(self, request: CallRequest) -> Served:
+    async def _served(self, request: CallRequest) -> Served:
         """The DAG as it is now, once everything is checked that can be refused without work."""
         served = self.catalog.served(request.dag_id)
-        self._screening.check(request, served)
+        await self._screening.check(request, served)
         return served
 
     async def _new_run(self, request: CallRequest, served: Served, ticket: Ticket) -> tuple[Run, Driver, RunAccepted]:

@@ -1,7 +1,8 @@
 """What can be refused of a call by looking at it: its DAG, params, result tasks, run id and logical date.
 
 Guarantees that what is refused has left nothing behind: nothing is written, counted or started here. It refuses what
-the DAG's plan says cannot be run as Airflow runs it; load is not its business (`admission`).
+the DAG's plan says cannot be run as Airflow runs it; load is not its business (`admission`), which is only asked before
+large params are looked at, as that is work.
 """
 
 import re
@@ -11,6 +12,7 @@ from dagcall.coordinator.api import CallRequest
 from dagcall.coordinator.catalog import Served
 from dagcall.coordinator.exposure import Exposure
 from dagcall.coordinator.limits import Limits
+from dagcall.coordinator.params import is_large
 from dagcall.coordinator.run import Run
 from dagcall.core import past
 from dagcall.error_details import UnsupportedFeature
@@ -26,7 +28,7 @@ _RUN_ID_PATTERN = r"^[A-Za-z0-9_.~:+-]+$"
 
 
 class Screening:
-    """`find`: a run by its key. `active`: the keys of the runs that have not ended."""
+    """`find`: a run by its key. `active`: the keys of the runs that have not ended. `admit` refuses what load refuses."""
 
     def __init__(
         self,
@@ -35,24 +37,32 @@ class Screening:
         find: Callable[[RunKey], Awaitable[Run]],
         active: Container[RunKey],
         exposure: Exposure,
+        admit: Callable[[CallRequest], None],
     ) -> None:
         self._limits = limits
         self._journal = journal
         self._find = find
         self._active = active
         self._exposure = exposure
+        self._admit = admit
         self._run_id_pattern = re.compile(_RUN_ID_PATTERN)
 
     def allow_run_ids(self, pattern: object) -> None:
         """Which ids a caller may choose; None: Airflow's default."""
         self._run_id_pattern = re.compile(str(pattern or _RUN_ID_PATTERN))
 
-    def check(self, request: CallRequest, served: Served) -> None:
-        """Raises DagPaused, Unavailable, DagUnsupported, InvalidParams, TaskNotFound, BadRequest, RunExists."""
+    async def check(self, request: CallRequest, served: Served) -> None:
+        """Raises DagPaused, Unavailable, DagUnsupported, InvalidParams, TaskNotFound, BadRequest, RunExists; what `admit`
+        raises."""
         self._exposure.check(served.plan.dag_id)
         _refuse_unsupported(served.plan, served.plan.refusals)
         _refuse_unsupported(served.plan, self._limits.obstacles(served.plan))
-        served.params.check(request.conf)
+        if not is_large(request.conf):
+            served.params.check(request.conf)
+        else:
+            if request.started_by is None:
+                self._admit(request)
+            await served.params.check_aside(request.conf)
         for task_id in request.results:
             if task_id not in served.plan.by_id:
                 raise TaskNotFound(dag_id=request.dag_id, task_id=task_id)

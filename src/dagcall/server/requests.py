@@ -15,8 +15,8 @@ MAX_DEPTH = 100
 default is 1000 frames): what is accepted here must not break a worker."""
 
 MOST_ITEMS = 250_000
-"""Of all arrays and objects in a body together. Checking them against a DAG's schema takes some 15 us each, in which
-nobody else is served."""
+"""Of all arrays and objects in a body together. Checking them against a DAG's schema takes some 15 us each, for which
+other calls with many values wait (`coordinator.params`)."""
 
 LONGEST_TIMEOUT = 366 * 86400.0
 """Seconds. Timers of event loops overflow somewhere above; nobody waits that long for an answer."""

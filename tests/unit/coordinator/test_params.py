@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from dagcall.coordinator.params import ParamsValidator
+from dagcall.coordinator.params import LARGE, ParamsValidator, is_large
 from dagcall.errors import InvalidParams
 from dagcall.model.plan import DagPlan
 
@@ -49,3 +49,18 @@ def test_fields_and_reasons(conf: dict[str, Any], expected: dict[str, str]) -> N
 def test_no_params_take_anything() -> None:
     assert problems({}, {"a": 1}) == {}
     assert problems({"type": "object", "properties": {}}, {"a": 1}) == {}
+
+
+@pytest.mark.parametrize(
+    ("conf", "expected"),
+    [
+        ({}, False),
+        ({"question": "x" * 100_000}, False),
+        ({str(number): number for number in range(LARGE)}, False),
+        ({"rows": list(range(LARGE))}, True),
+        ({"rows": [{"a": [number]} for number in range(LARGE // 3)]}, False),
+        ({"rows": [{"a": [number]} for number in range(LARGE // 2)]}, True),
+    ],
+)
+def test_large_is_what_has_many_values_at_whatever_depth(conf: dict[str, Any], expected: bool) -> None:
+    assert is_large(conf) is expected
