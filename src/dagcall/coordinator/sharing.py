@@ -70,7 +70,7 @@ class Sharing:
             return run
 
         run = await self._one_at_a_time(("key", request.caller, request.dag_id, request.idempotency_key), first)
-        if body_of_run(run) != body_of(request):
+        if shared is not None and body_of_run(run) != body_of(request):
             raise IdempotencyMismatch(dag_id=request.dag_id, run_id=run.key.run_id)
         return self._counted(run, shared)
 
