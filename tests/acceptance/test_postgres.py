@@ -124,6 +124,43 @@ def test_its_journal_is_checked_while_it_serves(server: list[Server], url: str, 
     assert "there is no journal postgresql://" in said
 
 
+def test_a_server_that_starts_says_that_it_waits_for_its_database(database: PostgresServer, tmp_path: Path) -> None:
+    database.stop()
+    server = Server(tmp_path, journal=database.url(schema="starting"))
+    try:
+        ready = eventually(lambda: waits_for_its_database(server), what="a server that says so")
+        assert ready == [
+            "the journal cannot be written: the journal's database cannot be reached or used now: Connection refused"
+        ]
+        assert database_health(server)["status"] == "unhealthy"
+        for path in (
+            "/call/squares",
+            "/api/v2/variables",
+            "/api/v2/connections",
+            "/api/v2/pools",
+            "/api/v2/dags/~/dagRuns",
+        ):
+            assert server.http.get(path).status_code == 503, path
+        database.start()
+        server.wait_until_loaded()
+        assert server.value("squares", n=3)
+        assert server.http.get("/health/ready").status_code == 200
+        server.stop()
+    finally:
+        if database.process is None:
+            database.start()
+        server.end()
+
+
+def waits_for_its_database(server: Server) -> list[str]:
+    """What it says besides that it has no DAG file yet."""
+    try:
+        answer = server.http.get("/health/ready")
+    except httpx.TransportError:
+        return []
+    return [reason for reason in answer.json()["reasons"] if "loaded" not in reason]
+
+
 def test_a_run_outlives_its_database(server: list[Server], database: PostgresServer) -> None:
     """A task ends while the database is away: its end is told when it is kept."""
     path = begin(server[-1], "outlives", "interrupted_without")

@@ -32,7 +32,7 @@ from dagcall.coordinator.driver import Driver, Surroundings
 from dagcall.coordinator.exposure import Exposure
 from dagcall.coordinator.fencing import farewell, fenced
 from dagcall.coordinator.inputs import Inputs
-from dagcall.coordinator.kept import Kept, keep
+from dagcall.coordinator.kept import NOT_YET, keep
 from dagcall.coordinator.limits import Limits
 from dagcall.coordinator.log_paths import log_path
 from dagcall.coordinator.nested import NestedRuns
@@ -114,8 +114,7 @@ class Coordinator:
         self.inputs = Inputs(journal.store, self._clock.now)
         self.stored = StoredValues(workers, settings.ephemeral_results)
         self.awaits = Awaits(self._clock, (self._run_waiter, self.inputs))
-        self.kept: Kept
-        """From `start` on."""
+        self.kept = NOT_YET
         self._drivers: dict[RunKey, Driver] = {}
         self._turns = RunTurns()
         self._limits = Limits(self._clock.now)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NoReturn, Protocol, cast
 
 from dagcall.coordinator.asset_states import AssetStates, FindAsset
 from dagcall.coordinator.cipher import Cipher
@@ -10,6 +10,7 @@ from dagcall.coordinator.connections import Connection, Connections
 from dagcall.coordinator.notes import Notes
 from dagcall.coordinator.task_states import TaskStates
 from dagcall.coordinator.variables import Variable, Variables
+from dagcall.errors import Loading
 from dagcall.journal.store import Store
 
 
@@ -62,6 +63,16 @@ class Kept:
     notes: Notes
     backend: BackendView | None = None
     """None: none is configured."""
+
+
+class _NotYet:
+    """In its place until the server has its journal."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise Loading(retry_after=1.0)
+
+
+NOT_YET = cast(Kept, _NotYet())
 
 
 def keep(

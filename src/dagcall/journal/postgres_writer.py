@@ -87,19 +87,18 @@ class PostgresWriter:
     async def open(self, lease: float) -> int:
         """Returns the epoch, which has a lease of so many seconds. Raises `JournalLocked`, `JournalError`; `JournalAway`
         when the database could not be reached for `Patience.start` seconds."""
-        end, is_told = self._now() + self._patience.start, False
+        end = self._now() + self._patience.start
         while True:
             try:
                 await self._link.open(lease)
                 break
             except Exception as error:
                 why = self._database.explain(error)
-            if not isinstance(why, JournalAway) or self._now() >= end:
-                raise why
-            if not is_told:
-                log.warning("%s: this server waits for it, %g s at most", why, self._patience.start)
-                is_told = True
+                if not isinstance(why, JournalAway) or self._now() >= end:
+                    raise why from None
+                self._note(error)
             await asyncio.sleep(OPENING_PAUSE)
+        self._note(None)
         self._task = asyncio.get_running_loop().create_task(self._run(), name="dagcall-journal")
         return self._link.epoch
 

@@ -315,11 +315,13 @@ def test_a_server_that_starts_waits_for_its_database(
 
     async def main() -> None:
         opening = asyncio.ensure_future(journal.open())
-        while "waits for it" not in caplog.text:
+        while "trying again" not in caplog.text:
             assert not opening.done()
             await asyncio.sleep(0)
+        assert journal.trouble is not None
         postgres.start()
         assert await opening
+        assert journal.trouble is None
         await journal.close()
 
     postgres.stop()

@@ -99,12 +99,11 @@ AIRFLOW_ROUTES: tuple[Route, ...] = (
         "pools",
         *page(pools.SORT_KEYS),
         *patterns("pool_name", "name"),
-        needs_dags=False,
     ),
     _change(
         "POST", "/api/v2/pools", Permission.POOL_EDIT, pools.post_pool, "Create a pool", "pools", _POOL_BODY, status=201
     ),
-    _get(_POOL, Permission.POOL_READ, pools.get_pool, "One pool", "pools", needs_dags=False),
+    _get(_POOL, Permission.POOL_READ, pools.get_pool, "One pool", "pools"),
     _change(
         "PATCH",
         _POOL,
