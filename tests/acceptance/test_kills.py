@@ -127,9 +127,12 @@ def test_no_process_outlives_a_server_that_lost_one_just_before_it_stopped(
 
 
 def test_a_killed_server_takes_all_its_processes_along(serve: ServerFactory, tmp_path: Path) -> None:
-    """P8: a task's own children in other sessions included."""
-    server = serve(workers=3)
+    """P8: a task's own children in other sessions included; and the server's folders among temporary files."""
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    server = serve(workers=3, journal="memory:", environment={"TMPDIR": str(temporary)})
     server.value("shell")
+    assert len(list(temporary.glob("dagcall-*"))) == 2, "its gate, and large results"
     path = server.start("leaves_a_daemon_and_waits", file=str(tmp_path / "pid"))
     daemon = psutil.Process(int(eventually(lambda: _text(tmp_path / "pid"), what=path)))
     eventually(lambda: os.getsid(daemon.pid) == daemon.pid, what="a session of its own")
@@ -138,6 +141,7 @@ def test_a_killed_server_takes_all_its_processes_along(serve: ServerFactory, tmp
     server.process.kill()
     server.process.wait(10)
     server.assert_gone(family)
+    assert not list(temporary.glob("dagcall-*"))
 
 
 def _text(path: Path) -> str:

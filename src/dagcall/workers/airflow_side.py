@@ -160,6 +160,7 @@ class AirflowProcess:
             "-m",
             "dagcall.workers.side",
             PROGRAM,
+            self._gate.folder,
             stdin=asyncio.subprocess.PIPE,
             env=self._environment,
         )

@@ -81,8 +81,8 @@ class Gate:
         self.on_traced: Callable[[bytes], None] = lambda spans: None
         self.decode = decode
         self.token = secrets.token_hex(16)
-        self._folder = tempfile.mkdtemp(prefix="dagcall-")
-        self.path = os.path.join(self._folder, "gate")
+        self.folder = tempfile.mkdtemp(prefix="dagcall-")
+        self.path = os.path.join(self.folder, "gate")
         self._server: asyncio.Server | None = None
 
     def knows(self, token: str) -> bool:
@@ -96,4 +96,4 @@ class Gate:
     async def close(self) -> None:
         if self._server is not None:
             self._server.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)

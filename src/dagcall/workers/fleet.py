@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from dagcall.errors import Unavailable
 from dagcall.model import bundle
 from dagcall.model.bundle import Bundles
+from dagcall.model.references import EPHEMERAL
 from dagcall.workers import processes
 from dagcall.workers.connection import Connection, Gate
 from dagcall.workers.endings import ProcessEnded, RootLost, ending
@@ -291,8 +292,11 @@ class Fleet:
     async def _start_root(self) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
         self._root_ready = loop.create_future()
+        folders = [self._gate.folder, *filter(None, [self._environment.get(EPHEMERAL)])]
         side = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", "dagcall.workers.side", stdin=asyncio.subprocess.PIPE, env=self._environment
+            *(sys.executable, "-P", "-m", "dagcall.workers.side", "dagcall.workers.zygote", *folders),
+            stdin=asyncio.subprocess.PIPE,
+            env=self._environment,
         )
         self._sides.append(side)
         self._starting = side

@@ -39,7 +39,9 @@ START = 1_767_225_600.0
 PATIENCE = 16_000.0
 """Virtual seconds after the last fault within which everything must have ended: the clock may have gone back by hours,
 three times, and deadlines are times of the day."""
-MOST_STEPS = 200_000
+MOST_STEPS = 2_000_000
+"""Of a history that never rests. A long one has some 230,000: refused callers come back twice a second, for the hour
+that a run waits for the time of the day at which it goes on."""
 
 
 @dataclass
@@ -208,6 +210,7 @@ class World(Player):
         )
 
     def _complain_of_the_unfinished(self) -> None:
+        self.report(f"it is not over after {self.steps} steps and {self.now:.0f} s")
         for caller in self.callers:
             if not caller.is_done:
                 self.report(f"P10: a caller waits for ever: {caller.request} ({caller.run})")
