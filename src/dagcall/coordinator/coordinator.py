@@ -143,7 +143,7 @@ class Coordinator:
         self.metrics, self.inspection = self._observed.metrics, self._observed.inspection
         self._known_plans: set[tuple[str, str]] = set()
         self._around: Surroundings | None = None
-        self._retaking = Retaking(journal, self._take_up)
+        self._retaking = Retaking(journal, self._take_up, self.elsewhere.owns)
         self._succession = Succession(
             journal, self._drivers, self._take_up, lambda plan: self._survival.fails_on_restart(plan), self._retaking
         )
@@ -318,12 +318,7 @@ class Coordinator:
             raise
         self._drivers[run.key] = driver
         self._idle.clear()
-        try:
-            await (asyncio.shield(accepted) if shared else decided(accepted, self._journal, run.key))
-        except DagcallError:
-            if accepted.done():  # refused
-                self._drivers.pop(run.key, None)
-            raise
+        await (asyncio.shield(accepted) if shared else decided(accepted, self._journal, run.key))
         reached("run.accepted")
         return run
 
@@ -408,6 +403,8 @@ class Coordinator:
         now = self._clock.now()
         run_id = request.run_id or self._clock.new_run_id(run_after_of(request, now), request.run_type)
         key = RunKey(plan.dag_id, run_id)
+        if request.run_id is not None:
+            await self._retaking.settled(key)  # it may have been kept after all: then it has a driver soon
         if key in self._drivers:
             raise RunExists(dag_id=key.dag_id, run_id=key.run_id)
         durability, inline_limit = self._survival.durability_of(request, plan), self.options.inline_limit
@@ -490,7 +487,7 @@ class Coordinator:
         if not self._drivers:
             self._idle.set()
         if driver.failure is not None:
-            self._retaking.begin(run.key, driver.failure)
+            self._retaking.begin(run.key, driver.failure, driver.appended)
 
     def _log_path_of(self, run: Run, command: StartAttempt | Await) -> str:
         return self.log_path(run.key, command.task_id, command.map_index, command.try_number)

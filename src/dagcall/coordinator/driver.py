@@ -118,6 +118,8 @@ class Driver:
         self._stopped = False
         self.failure: BaseException | None = None
         """Why the journal did not keep it."""
+        self.appended: asyncio.Future[None] | None = None
+        """The last batch: when it is decided, all are."""
         self._chunks = Chunks()
         self._chunk_pause: asyncio.TimerHandle | None = None
         self._held: list[Attempt] | None = [] if held else None
@@ -306,7 +308,7 @@ class Driver:
         if records:
             emitted, self._asset_changes = self._asset_changes, []
             batch = self.run.recorder.batch(records, now, merged(emitted) if emitted else None)
-            appended = self._around.journal.append(batch, self._durability)
+            self.appended = appended = self._around.journal.append(batch, self._durability)
             appended.add_done_callback(lambda future: self._committed(batch, acts, future))
         for attempt in others:  # after the append: the journal has the end of one before the start of the next
             attempt.owner.attempt_admitted(attempt)
@@ -484,7 +486,9 @@ class Driver:
             awaited.stop(killed=False)
         self._awaited.clear()
         self._around.limits.forget(self.run.key)
-        for attempt in list(self._attempts.values()):
+        attempts = list(self._attempts.values())
+        self._attempts.clear()  # first: one that ends frees what another waits for, which must not begin any more
+        for attempt in attempts:
             self._around.limits.leave(attempt)
+        for attempt in attempts:
             self._drop(attempt, reason)
-        self._attempts.clear()

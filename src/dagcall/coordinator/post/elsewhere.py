@@ -79,6 +79,11 @@ class Elsewhere:
         """Whether another server owns it. Of a run that `find` gave."""
         return isinstance(run, FollowedRun) and run.owner != self.post.epoch
 
+    async def owns(self, key: RunKey) -> bool:
+        """The same of any run that the journal has. Raises JournalError."""
+        wire = self._journal.wire
+        return wire is not None and await wire.owner(key) not in (None, self.post.epoch)
+
     def appeared(self, key: RunKey) -> None:
         """The run, which another server had begun, is driven here from now on."""
         self._watches.appeared(key)
