@@ -63,7 +63,7 @@ chaos: install ## Kill a server, all its processes and its database at random un
 simulate: install ## Play N (default 10000) seeds of the coordinator in which everything goes wrong, 6 min; SEED=123: that one
 	@PYTHONHASHSEED=0 $(VENV)/python -m tests.unit.simulation $(or $(N),10000)
 
-simulate-mutants: install ## Break the product in ten ways and see that the simulation finds each, 3 min
+simulate-mutants: install ## Break the product in eleven ways and see that the simulation finds each, 3 min
 	@PYTHONHASHSEED=0 $(VENV)/python -m tests.unit.simulation.mutants
 
 check: install ## Lint, formatting, strict types, import contracts

@@ -224,7 +224,7 @@ class Coordinator:
             on_answered=self._on_answered,
             on_ended=self._on_ended,
             amend_ended=amending.amend_ended,
-            notify=self._notices.give,
+            notices=self._notices,
             listeners=frozenset(self.settings.get("listeners", ())),
         )
         self._notices.begin(epoch, float(self.settings.get("callback_limit", LIMIT)), answers.answer)

@@ -27,6 +27,7 @@ from dagcall.coordinator.chunks import PAUSE, Chunks
 from dagcall.coordinator.clock import Clock
 from dagcall.coordinator.fencing import not_kept
 from dagcall.coordinator.limits import Limits
+from dagcall.coordinator.notices import KeptNotice, Notices
 from dagcall.coordinator.run import Run
 from dagcall.coordinator.shipping import Shipper
 from dagcall.coordinator.starting import start_frame
@@ -62,7 +63,6 @@ from dagcall.model.events import (
     XComChanged,
 )
 from dagcall.model.ids import TaskKey
-from dagcall.model.notice import Notice
 from dagcall.model.records import Batch
 from dagcall.model.states import TaskState
 from dagcall.workers.base import Code, Workers
@@ -87,11 +87,15 @@ class Surroundings:
     on_begun: Callable[[Run], None]
     on_answered: Callable[[Run], None]
     on_ended: "Callable[[Run, Driver], None]"
-    notify: Callable[[Run, Code, Notice], None]
+    notices: Notices
     listeners: frozenset[str] = frozenset()
     """The hooks of runs and lost tasks that some listener implements."""
     amend_ended: "Callable[[Run, AttemptAmended], object]" = lambda run, event: None
     """Take in what an attempt adds after its run's end."""
+
+
+Act = Command | Attempt | KeptNotice
+"""What is done when the batch is durable."""
 
 
 class Driver:
@@ -271,7 +275,7 @@ class Driver:
         """Step through all waiting events, then append what they gave as one batch."""
         now = self._around.clock.now()
         records: list[Record] = []
-        acts: list[Command | Attempt | Notice] = []
+        acts: list[Act] = []
         self._stepping = True
         others: list[Attempt] = []
         limits = self._around.limits
@@ -307,41 +311,43 @@ class Driver:
         appended = None
         if records:
             emitted, self._asset_changes = self._asset_changes, []
-            batch = self.run.recorder.batch(records, now, merged(emitted) if emitted else None)
+            items = tuple([act.item for act in acts if isinstance(act, KeptNotice)])
+            batch = self.run.recorder.batch(records, now, merged(emitted) if emitted else None, items)
             self.appended = appended = self._around.journal.append(batch, self._durability)
             appended.add_done_callback(lambda future: self._committed(batch, acts, future))
         for attempt in others:  # after the append: the journal has the end of one before the start of the next
             attempt.owner.attempt_admitted(attempt)
         return appended
 
-    def _notices_of_end(self, cause: Event) -> list[Notice]:
+    def _notices_of_end(self, cause: Event) -> list[KeptNotice]:
         machine, listeners = self.run.machine, self._around.listeners
         # A run in which nothing needed a worker has begun all the same.
         begun = aftermath.of_start(machine, listeners) if self.run.first_start is None else None
-        return [notice for notice in (begun, aftermath.of_end(machine, cause, listeners)) if notice is not None]
+        told = (begun, aftermath.of_end(machine, cause, listeners))
+        return [self._around.notices.keep(self.run, notice) for notice in told if notice is not None]
 
-    def _tell_loss(self, event: AttemptEnded, applied: bool, acts: list[Command | Attempt | Notice]) -> None:
+    def _tell_loss(self, event: AttemptEnded, applied: bool, acts: list[Act]) -> None:
         key = self._lost.pop(event.attempt, None)
         instance = None if key is None or not applied else self.run.machine.instance(key)
         if instance is not None and (event.kind is EndKind.LOST or instance.state is TaskState.FAILED):
             notice = aftermath.of_loss(self.run.machine, instance, event.error, self._around.listeners)
-            acts += [] if notice is None else [notice]
+            acts += [] if notice is None else [self._around.notices.keep(self.run, notice)]
 
-    def _committed(
-        self, batch: Batch, acts: list[Command | Attempt | Notice], appended: "asyncio.Future[None]"
-    ) -> None:
+    def _committed(self, batch: Batch, acts: list[Act], appended: "asyncio.Future[None]") -> None:
         error = asyncio.CancelledError() if appended.cancelled() else appended.exception()
-        if self.failure is not None:
-            return  # one before it was not kept: what became of this one is found when the run is taken up again
-        if error is not None:
-            self.fail(error)
-            return
+        if error is not None or self.failure is not None:
+            for act in acts:
+                if isinstance(act, KeptNotice):
+                    self._around.notices.find_out(self.run, self.code, act)
+            if error is not None and self.failure is None:
+                self.fail(error)
+            return  # what became of it, and of what follows, is found when the run is taken up again
         self.run.publish(batch.records, batch.head, self._around.clock.now())
         if batch.assets is not None:
             self._around.assets.durable(batch.assets)
             news = self._around.assets.news(batch.assets, self._around.listeners, batch.head.state.value)
             if news is not None:
-                self._around.notify(self.run, self.code, news)
+                self._around.notices.give(self.run, self.code, news)
         self._around.on_published(self.run)
         if self._stopped:  # its leases are others' by now
             return
@@ -365,8 +371,8 @@ class Driver:
                     self.run.answer(act.outcome, self._around.clock.now())
                     self._around.on_answered(self.run)
                     reached("run.answered")
-                case Notice():
-                    self._around.notify(self.run, self.code, act)
+                case KeptNotice():
+                    self._around.notices.tell(self.run, self.code, act)
                 case EndRun():
                     reached("run.ended")
                     self._end()
@@ -428,7 +434,7 @@ class Driver:
             self._around.on_begun(run)
             notice = aftermath.of_start(run.machine, self._around.listeners)
             if notice is not None:
-                self._around.notify(run, self.code, notice)
+                self._around.notices.give(run, self.code, notice)
         task = attempt.task
         log_path = self._around.log_path(run, command)
         xcoms = self._shipper.xcoms_for(task, command.map_index)

@@ -4,16 +4,17 @@ Never in this process, never before the caller was answered, and never in a call
 lane of its DAG file (`Workers.submit_aside`). What its calls raise harms nothing; one that takes longer than Airflow's
 `[dag_processor] dag_file_processor_timeout` is ended.
 
-At least once: a notice is in the store before it is begun, and taken out when it has ended, however it did. One that the
-server's end interrupts, or leaves waiting, is begun (again) by the next server. That it ran, and how it ended, is a
-`callback` record of its run, which may follow the run's `end`.
+At least once: the notice of a run's end, or of a lost task, is in the store with the records of that (`keep`, `tell`), any
+other before it is begun (`give`). It is taken out when it has ended, however it did. One that the server's end interrupts,
+or leaves waiting, is begun (again) by the next server. That it ran, and how it ended, is a `callback` record of its run,
+which may follow the run's `end`.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -21,16 +22,18 @@ from dagcall.coordinator.clock import Clock
 from dagcall.coordinator.run import Run
 from dagcall.coordinator.starting import start_frame
 from dagcall.crashpoints import reached
-from dagcall.errors import DagcallError, JournalAway
+from dagcall.errors import DagcallError, JournalCorrupt, JournalError, JournalFenced, Unavailable
 from dagcall.journal.base import Journal
-from dagcall.journal.store import Put, Remove
+from dagcall.journal.store import Item, Put, Remove
 from dagcall.model.commands import Record, StartAttempt
 from dagcall.model.ids import RunKey
 from dagcall.model.notice import Notice
+from dagcall.model.records import StoredItem
 from dagcall.workers.base import Code, Lease, Workers
 from dagcall.workers.frames import Amended, Ask, Chunk, Ended, Notify, Pushed
 
 log = logging.getLogger("dagcall.notices")
+T = TypeVar("T")
 
 KIND = "notice"
 _AGAIN = 1.0
@@ -60,6 +63,14 @@ class Users:
     recorded: Callable[[Run, BaseException | None], None]
 
 
+@dataclass(frozen=True)
+class KeptNotice:
+    """A notice, and what becomes durable with the records of what it tells."""
+
+    notice: Notice
+    item: StoredItem
+
+
 class Notices:
     def __init__(self, journal: Journal, workers: Workers, clock: Clock, users: Users) -> None:
         self._journal = journal
@@ -85,32 +96,37 @@ class Notices:
         """`answer`: to what running code asks."""
         self._epoch, self._limit, self._answer = epoch, limit, answer
 
-    def give(self, run: Run, code: Code, notice: Notice) -> None:
-        """Tell it, as soon as the side lane is free."""
+    def keep(self, run: Run, notice: Notice) -> KeptNotice:
+        """To be told when its item is durable: then `tell`, or `find_out` where that is not known."""
         self._numbers += 1
-        key = f"{run.key.dag_id}/{run.key.run_id}/{self._epoch}.{self._numbers}"
-        self._users.use(code)
+        key = f"{self._epoch}.{self._numbers}"
         self._telling.add(key)
-        self._add(self._keep_and_tell(key, run, code, notice))
+        value = msgspec.json.encode(Stored(run.key, notice))
+        return KeptNotice(notice, StoredItem(KIND, key, value, self._clock.now()))
+
+    def tell(self, run: Run, code: Code, kept: KeptNotice) -> None:
+        """As soon as the side lane is free."""
+        self._users.use(code)
+        self._add(self._tell(kept.item.key, run, code, kept.notice))
+
+    def find_out(self, run: Run, code: Code, kept: KeptNotice) -> None:
+        """Tell it if its item was kept although the journal failed."""
+        self._users.use(code)
+        self._add(self._find_and_tell(run, code, kept))
+
+    def give(self, run: Run, code: Code, notice: Notice) -> None:
+        """Keep it now, and tell it then."""
+        self._users.use(code)
+        self._add(self._keep_and_tell(run, code, self.keep(run, notice)))
 
     async def resume(self) -> None:
-        """Take up what servers have left that this one goes on for."""
+        """Take up what servers have left that this one goes on for. Raises JournalError."""
         items = await self._journal.store.items(KIND)
         epochs = await self._journal.stands_for() if items else ()
-        for item in items:
-            if item.key in self._telling or _epoch_of(item.key) not in epochs:
-                continue
-            stored = msgspec.json.decode(item.value, type=Stored)
-            try:
-                run = await self._users.find_run(stored.run)
-                code = await self._users.find_code(run)
-            except DagcallError as error:
-                log.warning("a notice of run %s cannot be given any more: %s", stored.run, error)
-                await self._journal.store.write(Remove(KIND, item.key))
-                continue
-            self._users.use(code)
-            self._telling.add(item.key)
-            self._add(self._tell(item.key, run, code, stored.notice))
+        left = [item for item in items if item.key not in self._telling and _epoch_of(item.key) in epochs]
+        self._telling.update(item.key for item in left)
+        if left:
+            self._add(self._take_up(left))
 
     async def wait(self) -> None:
         """Until all that were given have ended."""
@@ -135,27 +151,59 @@ class Notices:
         if not task.cancelled() and task.exception() is not None:
             log.error("a notice failed", exc_info=task.exception())
 
-    async def _keep_and_tell(self, key: str, run: Run, code: Code, notice: Notice) -> None:
-        value = msgspec.json.encode(Stored(run.key, notice))
+    async def _take_up(self, left: Sequence[Item]) -> None:
+        for item in left:
+            stored = msgspec.json.decode(item.value, type=Stored)
+            try:
+                run = await self._until_it_works(lambda key=stored.run: self._users.find_run(key))  # type: ignore[misc]
+                code = await self._users.find_code(run)
+            except JournalFenced:
+                raise
+            except DagcallError as error:
+                log.warning("a notice of run %s cannot be given any more: %s", stored.run, error)
+                await self._forget(item.key)
+            else:
+                self._users.use(code)
+                self._add(self._tell(item.key, run, code, stored.notice))
+
+    async def _forget(self, key: str) -> None:
+        await self._until_it_works(lambda: self._journal.store.write(Remove(KIND, key)))
+        self._telling.discard(key)
+
+    async def _keep_and_tell(self, run: Run, code: Code, kept: KeptNotice) -> None:
         try:
-            await self._keep(Put(KIND, key, value, self._clock.now()))
+            await self._until_it_works(lambda: self._journal.store.write(Put(*kept.item)))
         except BaseException:
             self._users.unuse(code)
             raise
-        reached("notice.kept")
-        await self._tell(key, run, code, notice)
+        await self._tell(kept.item.key, run, code, kept.notice)
 
-    async def _keep(self, change: Put) -> None:
-        """It has happened, so a journal that is away is waited for."""
+    async def _find_and_tell(self, run: Run, code: Code, kept: KeptNotice) -> None:
+        try:
+            found = await self._until_it_works(lambda: self._journal.store.get(KIND, kept.item.key))
+        except BaseException:
+            self._users.unuse(code)
+            raise
+        if found is not None:
+            await self._tell(kept.item.key, run, code, kept.notice)
+        else:
+            self._telling.discard(kept.item.key)
+            self._users.unuse(code)
+
+    async def _until_it_works(self, work: Callable[[], Awaitable[T]]) -> T:
+        """It has happened, so a journal that fails is waited for. Raises JournalFenced (then others do it), JournalCorrupt,
+        and what is not the journal's."""
         while True:
             try:
-                await self._journal.store.write(change)
-                return
-            except JournalAway as away:
-                log.warning("a notice has to wait: %s", away)
+                return await work()
+            except (JournalFenced, JournalCorrupt):
+                raise
+            except (JournalError, Unavailable) as error:
+                log.warning("a notice has to wait: %s", error)
             await asyncio.sleep(_AGAIN)
 
     async def _tell(self, key: str, run: Run, code: Code, notice: Notice) -> None:
+        reached("notice.kept")
         self._numbers += 1
         try:
             job = NoticeJob(run, code, notice, self._frame(run, notice, self._numbers), self._answer, self._limit)
@@ -175,8 +223,7 @@ class Notices:
         reached("notice.told")
         await self._record(run, data)
         reached("notice.recorded")
-        await self._journal.store.write(Remove(KIND, key))
-        self._telling.discard(key)
+        await self._forget(key)
 
     async def _record(self, run: Run, data: dict[str, Any]) -> None:
         if run.was_given_up:  # its driver's successor has another view of it, which may hold more
@@ -216,7 +263,7 @@ class Notices:
 
 
 def _epoch_of(key: str) -> int:
-    """Of the server whose notice it is."""
+    """Of the server whose notice it is. In older journals the ids of its run stand before a slash."""
     return int(key.rpartition("/")[2].partition(".")[0])
 
 

@@ -3,7 +3,7 @@
 from dagcall.core.machine import RunMachine
 from dagcall.model.assets import AssetChanges
 from dagcall.model.commands import Record
-from dagcall.model.records import Batch, JournalRecord, RunHead
+from dagcall.model.records import Batch, JournalRecord, RunHead, StoredItem
 from dagcall.model.states import OutcomeKind
 
 
@@ -14,8 +14,14 @@ class Recorder:
         self._machine = machine
         self._head = head
 
-    def batch(self, records: list[Record], now: float, assets: AssetChanges | None = None) -> Batch:
-        """`assets`: what becomes durable with the records."""
+    def batch(
+        self,
+        records: list[Record],
+        now: float,
+        assets: AssetChanges | None = None,
+        items: tuple[StoredItem, ...] = (),
+    ) -> Batch:
+        """`assets`, `items`: what becomes durable with the records."""
         machine, first = self._machine, self._head.last_record + 1
         self._head = self._head.advanced(
             state=machine.state,
@@ -28,4 +34,5 @@ class Recorder:
             self._head,
             tuple([JournalRecord(id_, now, one.kind, one.data, one.event) for id_, one in enumerate(records, first)]),
             assets,
+            items,
         )

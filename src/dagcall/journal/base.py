@@ -8,10 +8,10 @@ them in one transaction. Values are opaque.
 same line. Whoever sees a batch sees everything before it. Whatever waits when the writer is free goes into one
 transaction (group commit), and the futures of a group are resolved together, after its commit.
 
-**Atomicity.** A batch is kept whole or not at all. A batch that is refused (`RunExists`, a gap in the ids, a value
-that cannot be encoded) is refused alone: the others of its group are kept. When the medium fails (disk full, I/O
-error) the whole group fails with `JournalError`, nothing of it is kept, and the journal stays usable. Later batches
-of a run that lost one are refused as gaps, so a run's records never have holes.
+**Atomicity.** A batch is kept whole or not at all, with its changes of assets and its items of the store. A batch that
+is refused (`RunExists`, a gap in the ids, a value that cannot be encoded) is refused alone: the others of its group are
+kept. When the medium fails (disk full, I/O error) the whole group fails with `JournalError`, nothing of it is kept, and
+the journal stays usable. Later batches of a run that lost one are refused as gaps, so a run's records never have holes.
 
 **Durability**, chosen per batch; the future is resolved when it is reached:
 

@@ -130,7 +130,8 @@ class LeveledJournal:
     def _append_here(self, batch: Batch) -> asyncio.Future[None]:
         head = batch.head
         key = head.key
-        kept = self._memory.append(batch if batch.assets is None else replace(batch, assets=None))
+        # What items tell of the run nobody could tell after this server's end.
+        kept = self._memory.append(replace(batch, assets=None, items=()) if batch.assets or batch.items else batch)
         if kept.exception() is not None:
             return kept
         self._here[key] = head

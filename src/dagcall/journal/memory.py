@@ -18,7 +18,9 @@ from dagcall.journal.encoding import Row, check_storable, decode_plan, decode_re
 from dagcall.journal.memory_assets import AssetRows, MemoryAssets
 from dagcall.journal.memory_assets import apply as apply_assets
 from dagcall.journal.memory_store import Items, MemoryStore
+from dagcall.journal.memory_store import apply as apply_change
 from dagcall.journal.ordering import SortKey, sort_key
+from dagcall.journal.store import puts_of
 from dagcall.journal.wire import Wire
 from dagcall.model.assets import AssetChanges
 from dagcall.model.ids import RunKey
@@ -96,6 +98,7 @@ class MemoryJournal:
         check_continues(batch, None if run is None else run.head)
         check_storable(batch.head)
         rows = [encode_record(key, record) for record in batch.records]
+        puts = puts_of(batch)
         if batch.assets is not None:
             self._write_assets(batch.assets)
         if run is None:
@@ -104,6 +107,8 @@ class MemoryJournal:
             run = storage.runs[key] = StoredRun(storage.accepted, batch.head)
         run.head = replace(batch.head)
         run.rows += rows
+        for put in puts:
+            apply_change(storage.items, put)
 
     def _write_assets(self, changes: AssetChanges) -> None:
         storage = self._writable()

@@ -12,6 +12,7 @@ from dagcall.errors import DagcallError, JournalError, RunExists
 from dagcall.journal.continuity import begins, changing_part, check_continues, date_taken, key_taken
 from dagcall.journal.encoding import check_storable, encode_record
 from dagcall.journal.entries import Entry, KnownRun, Outcome
+from dagcall.journal.store import puts_of
 from dagcall.model.ids import RunKey
 from dagcall.model.records import Batch, RunHead
 
@@ -27,6 +28,7 @@ class BatchGroup:
         self._begun: list[RunHead] = []
         self._changed: dict[int, RunHead] = {}
         self._records: list[tuple[Any, ...]] = []
+        self._items: list[tuple[Any, ...]] = []
         self._entries: list[tuple[Entry, int, DagcallError | None]] = []
         """Each with the number or place of its run, or why it is refused."""
 
@@ -49,6 +51,7 @@ class BatchGroup:
             if changes:
                 check_storable(head)
             records = [(row, record.id, *encode_record(head.key, record)) for record in batch.records]
+            items = [(row, put.kind, put.key, put.value, put.time) for put in puts_of(batch)]
         except DagcallError as refused:
             self._entries.append((entry, 0, refused))
             return
@@ -60,12 +63,13 @@ class BatchGroup:
             self._changed[row] = head
         self._heads[head.key] = KnownRun(row, head)
         self._records += records
+        self._items += items
         self._entries.append((entry, row, None))
 
     def arguments(self) -> tuple[Column, ...]:
-        """The columns of `append.sql`, and those of `accept.sql` when runs begin."""
+        """The columns of `append.sql`, with those of `accept.sql` after them when runs begin."""
         changed = [(row, *changing_part(head)) for row, head in self._changed.items()]
-        columns = (*_columns(changed, 6), *_columns(self._records, 6))
+        columns = (*_columns(changed, 6), *_columns(self._records, 6), *_columns(self._items, 5))
         if not self._begun:
             return columns
         begun = [

@@ -36,7 +36,7 @@ from dagcall.journal.sqlite_assets import apply as apply_assets
 from dagcall.journal.sqlite_file import connect_writer, explain, reason, statement
 from dagcall.journal.sqlite_reading import ONE_HEAD, checked_head
 from dagcall.journal.sqlite_store import apply
-from dagcall.journal.store import Change, Put
+from dagcall.journal.store import Change, Put, puts_of
 from dagcall.model.assets import AssetChanges
 from dagcall.model.ids import RunKey
 from dagcall.model.plan import DagPlan
@@ -210,10 +210,7 @@ class SqliteWriter:
             elif isinstance(work, AssetChanges):
                 self._write_assets(work, asset_items.changes_of(work))
             else:
-                self._log_pages += sum(
-                    3 + len(change.value) // 4096 if isinstance(change, Put) else 3 for change in work
-                )
-                done = apply(self._cursor, work)
+                done = self._change(work)
                 reached("store.written")
                 return Outcome(entry, done)
         except DagcallError as refused:
@@ -229,6 +226,7 @@ class SqliteWriter:
         check_continues(batch, None if known is None else known.head)
         rows = [encode_record(key, record) for record in batch.records]
         items = () if batch.assets is None else asset_items.changes_of(batch.assets)
+        puts = puts_of(batch)
         if known is None:
             check_storable(head)
             row = self._insert_run(head)
@@ -245,10 +243,16 @@ class SqliteWriter:
         self._log_pages += 2 + sum(len(data) + len(event or b"") for _, _, data, event in rows) // 4096
         if batch.assets is not None:
             self._write_assets(batch.assets, items)
+        if puts:
+            self._change(puts)
         if head.state.is_final:
             self._known.pop(key, None)
         else:
             self._known[key] = KnownRun(row, head)
+
+    def _change(self, changes: tuple[Change, ...]) -> list[int]:
+        self._log_pages += sum(3 + len(change.value) // 4096 if isinstance(change, Put) else 3 for change in changes)
+        return apply(self._cursor, changes)
 
     def _write_assets(self, changes: AssetChanges, items: tuple[Change, ...]) -> None:
         apply_assets(self._cursor, changes, items)

@@ -16,10 +16,12 @@ alone. As with the journal a failing medium fails everything that shares its com
 that lost its journal is fenced. All methods are called from the event loop that opened the journal.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from dagcall.errors import JournalError
+from dagcall.model.records import Batch
 
 LAST: Final = "\U0010ffff"
 """The greatest character, which Unicode assigns to nothing: what begins with a prefix lies below prefix + this."""
@@ -88,7 +90,14 @@ class Store(Protocol):
         ...
 
 
-def check_storable(changes: tuple[Change, ...]) -> None:
+def puts_of(batch: Batch) -> tuple[Put, ...]:
+    """The items that become durable with a batch. Raises as `check_storable`."""
+    puts = tuple([Put(*item) for item in batch.items])
+    check_storable(puts)
+    return puts
+
+
+def check_storable(changes: Sequence[Change]) -> None:
     """Raises `JournalError` when a kind or key is no Unicode text, or has NUL, which PostgreSQL takes in no text, or the
     character that bounds prefixes."""
     for change in changes:

@@ -1,7 +1,7 @@
 """What the journal remembers."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from dagcall.model.assets import AssetChanges
 from dagcall.model.events import Event
@@ -57,6 +57,15 @@ class RunHead:
         return head
 
 
+class StoredItem(NamedTuple):
+    """An item of the journal's store, put there under its kind and key."""
+
+    kind: str
+    key: str
+    value: bytes
+    time: float
+
+
 @dataclass(frozen=True)
 class Batch:
     """Records of one run that become durable together, and the head after them."""
@@ -65,3 +74,5 @@ class Batch:
     records: tuple[JournalRecord, ...] = field(default=())
     assets: AssetChanges | None = None
     """What becomes durable with them, or not at all."""
+    items: tuple[StoredItem, ...] = ()
+    """Likewise; their keys are new."""

@@ -4,15 +4,18 @@ Used like `journal_suite`: subclass `StoreSuite`, say how a journal is made, and
 """
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from dagcall.errors import JournalError, JournalFenced
+from dagcall.errors import JournalError, JournalFenced, RunExists
 from dagcall.journal.base import Journal
 from dagcall.journal.store import Item, ItemExists, Put, Remove, RemoveAll
+from dagcall.model.records import StoredItem
+from dagcall.model.states import RunState
 from dagcall.testing.journal_storage import JournalStorage
-from dagcall.testing.journal_suite import first_batch, head_for
+from dagcall.testing.journal_suite import KEY, first_batch, head_for, next_batch
 
 
 class StoreSuite(JournalStorage):
@@ -117,6 +120,37 @@ class StoreSuite(JournalStorage):
             await journal.store.write(Put("k", "a", b"", 1.0))
             await asyncio.sleep(0)
             assert done == ["batch"]
+
+        self.run(tmp_path, test)
+
+    def test_the_items_of_a_batch_are_kept_with_it_or_not_at_all(self, tmp_path: Path) -> None:
+        """In one group: a run that begins, its next batch, a gap, an id that is taken, and a key that cannot be stored."""
+
+        def item(key: str) -> StoredItem:
+            return StoredItem("notice", key, key.encode(), 2.0)
+
+        async def test(journal: Journal) -> None:
+            begun = replace(first_batch(head_for()), items=(item("begun"),))
+            follows = replace(next_batch(begun.head), items=(item("follows/1"), item("follows/2")))
+            gap = replace(next_batch(next_batch(follows.head).head), items=(item("gap"),))
+            taken = replace(first_batch(head_for()), items=(item("taken"),))
+            odd = replace(next_batch(follows.head), items=(item("\0"),))
+            ended = replace(next_batch(follows.head, state=RunState.SUCCESS), items=(item("ended"),))
+            refused = (gap, odd)
+            appended = [journal.append(batch) for batch in (begun, follows, *refused, ended)]
+            found = await asyncio.gather(*appended, return_exceptions=True)
+            assert [type(error) for error in found] == [type(None), type(None), JournalError, JournalError, type(None)]
+            with pytest.raises(RunExists):
+                await journal.append(taken)
+            items = await journal.store.items("notice")
+            assert [(one.key, one.value) for one in items] == [
+                (key, key.encode()) for key in ("begun", "follows/1", "follows/2", "ended")
+            ]
+            assert (items[0].created, items[0].updated) == (2.0, 2.0)
+            assert [record.id for record in await journal.records(ended.head.key)] == [1, 2, 3]
+            late = replace(first_batch(head_for(KEY._replace(run_id="late"))), items=(item("late"),))
+            await journal.append(late)
+            assert await journal.store.get("notice", "late") is not None
 
         self.run(tmp_path, test)
 

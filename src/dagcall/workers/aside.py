@@ -4,7 +4,8 @@ Guarantees of `base.Workers` for its jobs: each is leased at most once, in the o
 exactly once. However long one takes, it takes no worker from a task, and none of the pool's limit.
 
 States. No process while nothing waits; starting; working; resting for `IDLE_SECONDS`, then ended. A process that dies
-with a job is replaced for the next one. When none can be started, what waits is lost.
+with a job is replaced for the next one. When none can be started, again and again or because the file is another one by
+now, what waits is lost.
 """
 
 import asyncio
@@ -16,9 +17,12 @@ from dagcall.workers.base import Job
 from dagcall.workers.file_zygote import FileZygote
 from dagcall.workers.fleet import Fleet
 from dagcall.workers.frames import Idle
+from dagcall.workers.triggerers import CodeGone
 from dagcall.workers.worker import Worker
 
 IDLE_SECONDS = 5.0
+_PAUSES = (0.1, 0.2, 0.4, 0.8)
+"""Seconds between starts that fail. Nobody waits for these jobs, and a zygote that was killed is soon replaced."""
 
 
 class SideLane:
@@ -58,26 +62,38 @@ class SideLane:
         if self._resting is not None:
             self._rested()
 
+    def stop(self) -> None:
+        """The server ends: start nothing more, whoever waits."""
+        if self._starting is not None:
+            self._starting.cancel()
+
     def _start(self) -> None:
         self._starting = self._loop.create_task(self._fork(), name="dagcall-aside")
 
     async def _fork(self) -> None:
-        try:
-            ident, answer = self._fleet.fork_worker(await self._open_zygote())
-            connection, pid = await answer
-        except Exception as error:
-            if not isinstance(error, DagcallError):
-                error = DagcallError(f"no process could be started: {error}")
-            self._starting = None
-            lost, self._waiting = self._waiting, deque()
-            for job in lost:
-                job.lost("CodeLost", str(error))
-            self._be_quiet()
-            return
+        for pause in (*_PAUSES, None):
+            try:
+                ident, answer = self._fleet.fork_worker(await self._open_zygote())
+                connection, pid = await answer
+                break
+            except Exception as error:
+                if pause is None or isinstance(error, CodeGone):
+                    self._lose(error)
+                    return
+                await asyncio.sleep(pause)
         self._starting = None
         self._worker = Worker(ident, connection, pid, on_idle=self._on_idle, on_dead=self._on_dead)
         self._fleet.watch_exit(ident, self._worker.exited)
         self._next(self._worker)
+
+    def _lose(self, error: Exception) -> None:
+        if not isinstance(error, DagcallError):
+            error = DagcallError(f"no process could be started: {error}")
+        self._starting = None
+        lost, self._waiting = self._waiting, deque()
+        for job in lost:
+            job.lost("CodeLost", str(error))
+        self._be_quiet()
 
     def _next(self, worker: Worker) -> None:
         if self._resting is not None:

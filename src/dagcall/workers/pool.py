@@ -99,6 +99,9 @@ class WorkerPool:
                 task.cancel()
         if self._check is not None:
             self._check.cancel()
+        for code in self._codes:
+            if code.aside is not None:
+                code.aside.stop()
         await asyncio.gather(self._fleet.stop(), self.airflow.stop(), self.recorder.stop())
 
     def serve(self, bundles: Bundles) -> None:

@@ -8,7 +8,7 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -184,14 +184,26 @@ class Sweep:
             server.end()
         runs = self._read()
         effects = list(self._lines())
-        return waiting + promises.violations(runs, self.log.told, effects, self.log.seen, kills=self.kills)
+        broken = promises.violations(runs, self.log.told, effects, self.log.seen, kills=self.kills)
+        return [*waiting, *broken, *self._never_called_back(runs)]
 
     def forgotten(self) -> list[str]:
         """After runs were forgotten: what is left is whole."""
         return promises.violations(self._read(), [], [])
 
-    def callbacks(self) -> int:
-        return sum("callback" in json.loads(line) for line in self._effects.read_bytes().splitlines())
+    def callbacks(self) -> list[str]:
+        """The run ids that the callbacks of `once` were told."""
+        lines = [json.loads(line) for line in self._effects.read_bytes().splitlines()]
+        return [line["callback"] for line in lines if "callback" in line]
+
+    def _never_called_back(self, runs: Iterable[promises.StoredRun]) -> Iterable[str]:
+        """At least once, unless somebody ended the run by hand, or its caller's deadline did; or it is recorded why not."""
+        called = set(self.callbacks())
+        for run in runs:
+            by_hand = any(entry.kind == "cancel" or entry.fields.get("deadline") for entry in run.entries)
+            why_not = any(entry.kind == "callback" and "error" in entry.data for entry in run.entries)
+            if run.dag_id == "once" and run.run_id not in called and not by_hand and not why_not:
+                yield f"{run}: its callbacks were never called"
 
     def _lines(self) -> Sequence[Effect]:
         lines = [json.loads(line) for line in self._effects.read_bytes().splitlines()]

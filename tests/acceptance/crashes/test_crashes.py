@@ -39,7 +39,7 @@ def kill_everywhere(sweep: Sweep) -> None:
                 sweep.kill_at(point, count)
     assert sweep.finish() == []
     told = Counter(one.what for one in sweep.log.told)
-    print(f"{len(sweep.kills)} kills, {sum(told.values())} answers {dict(told)}, {sweep.callbacks()} callbacks")
+    print(f"{len(sweep.kills)} kills, {sum(told.values())} answers {dict(told)}, {len(sweep.callbacks())} callbacks")
     for point in POINTS:
         if point.startswith(FORGETTING):
             sweep.kill_at(point, 1)

@@ -120,7 +120,7 @@ class Server:
             on_begun=lambda run: None,
             on_answered=lambda run: None,
             on_ended=self.ended,
-            notify=lambda run, code, notice: None,
+            notices=None,  # type: ignore[arg-type] # no plan has callbacks
         )
         self.limits.set(self.pools, None, ())
         return self

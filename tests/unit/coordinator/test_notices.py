@@ -3,14 +3,17 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
+from unittest import mock
 
+from dagcall.coordinator import notices
 from dagcall.coordinator.clock import SystemClock
 from dagcall.coordinator.notices import KIND, Notices, Users
 from dagcall.coordinator.recovery import rebuild
 from dagcall.coordinator.run import Run
 from dagcall.core.machine import RunMachine
-from dagcall.errors import DagNotFound
+from dagcall.errors import DagNotFound, JournalAway, JournalError, Unavailable
 from dagcall.journal.memory import MemoryJournal, MemoryStorage
+from dagcall.journal.store import Put
 from dagcall.model.commands import Record
 from dagcall.model.events import AttemptEnded, AttemptStarted, EndKind, RunAccepted
 from dagcall.model.ids import RunKey
@@ -195,7 +198,33 @@ async def test_one_whose_file_is_gone_is_forgotten() -> None:
     following = await Server(storage).start()
     following.has_code = False
     await following.notices.resume()
+    await following.notices.wait()
     assert await following.stored() == 0
+
+
+@in_loop
+async def test_one_whose_run_cannot_be_read_now_is_told_later() -> None:
+    """It was forgotten."""
+    storage = MemoryStorage()
+    server = await Server(storage).start()
+    server.notices.give(await server.ended_run(), server, NOTICE)  # type: ignore[arg-type]
+    await settle()
+    await server.notices.stop()
+    await server.journal.close()
+    following = await Server(storage).start()
+    records, failures = following.journal.records, [JournalAway("gone"), Unavailable("its runs are read first")]
+
+    async def fail(key: RunKey, after: int = 0) -> Any:
+        if failures:
+            raise failures.pop()
+        return await records(key, after)
+
+    following.journal.records = fail  # type: ignore[method-assign]
+    with mock.patch.object(notices, "_AGAIN", 0.0):
+        await following.notices.resume()
+        await settle()
+    assert await following.stored() == 1
+    assert following.leases[0].frame is not None
 
 
 @in_loop
@@ -206,3 +235,42 @@ async def test_one_that_takes_too_long_is_ended() -> None:
     (record,) = await server.callbacks()
     assert record["error"]["message"] == "it took longer than 0 s ([dag_processor] dag_file_processor_timeout)"
     assert server.leases[0].stopped
+
+
+@in_loop
+async def test_what_is_kept_with_a_batch_is_told_once_and_found_out_when_the_journal_has_failed() -> None:
+    server = await Server(MemoryStorage()).start()
+    run = await server.ended_run()
+    for is_there in (True, False):
+        kept = server.notices.keep(run, NOTICE)
+        if is_there:
+            await server.journal.store.write(Put(*kept.item))
+        await server.notices.resume()  # another server's end, say: this notice is under way here
+        assert not server.leases
+        server.notices.find_out(run, server, kept)  # type: ignore[arg-type]
+        await settle()
+        assert len(server.leases) == is_there
+        if is_there:
+            server.end()
+            await settle()
+            server.leases.clear()
+        assert (await server.stored(), server.in_use, server.notices.count) == (0, 0, 0)
+
+
+@in_loop
+async def test_a_journal_that_fails_is_waited_for() -> None:
+    server = await Server(MemoryStorage()).start()
+    run = await server.ended_run()
+    write, failures = server.journal.store.write, [JournalError("the disk is full")]
+
+    async def fail(*changes: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return await write(*changes)
+
+    server.journal.store.write = fail  # type: ignore[method-assign]
+    with mock.patch.object(notices, "_AGAIN", 0.0):
+        server.notices.give(run, server, NOTICE)  # type: ignore[arg-type]
+        await settle()
+    assert len(server.leases) == 1
+    assert await server.stored() == 1

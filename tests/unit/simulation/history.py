@@ -36,6 +36,7 @@ def judge(world: World) -> list[str]:
     seen = [reader.seen for reader in world.readers]
     found = [*world.complaints, *promises.violations(runs, world.told, world.effects, seen)]
     found += _unlike_their_replay(world)
+    found += _never_called_back(world)
     if world.life is not None and not found:
         found += _left_over(world)
     return found
@@ -69,6 +70,19 @@ def _unlike_their_replay(world: World) -> Iterable[str]:
         end = next((record.id for record in records if record.kind == "end"), len(records))
         if shown != list(range(1, len(shown) + 1)) or len(shown) < end:
             yield f"run {key}: readers are shown {shown}, and it has ended with {end}"
+
+
+def _never_called_back(world: World) -> Iterable[str]:
+    """The callbacks of a DAG are called at least once, unless somebody ended the run by hand, or its deadline did. That no
+    process could be started for them, or that it died before it told anything, is recorded."""
+    for key, run in world.storage.runs.items():
+        plan = decode_plan(world.storage.plans[key.dag_id, run.head.plan_version])
+        records = [decode_record(key, id, row) for id, row in enumerate(run.rows, 1)]
+        machine = replay(plan, key, records)
+        by_hand = machine.accepted.deadline is not None or any(record.kind == "cancel" for record in records)
+        told = any(record.kind == "callback" and "error" in record.data for record in records)
+        if plan.callbacks and not by_hand and not told and machine.state.is_final and key not in world.called_back:
+            yield f"run {key}: its callbacks were never called"
 
 
 def _picture(machine: RunMachine) -> Any:

@@ -40,6 +40,7 @@ MUTANTS: dict[str, tuple[type, str, str, str]] = {
     "loses who reads": (Readers, "wake", "self._waking |= self._waiting", "None"),
     "forgets runs that the journal failed": (Retaking, "begin", "self._stopped", "True"),
     "looks for no run of a key": (Sharing, "by_key", "await self._of_key(request)", "None"),
+    "keeps no notice with what it tells": (Driver, "_process", "act.item for act in acts", "act.item for act in []"),
     "exceeds limits": (Slots, "_lacking", "need.slots > room", "need.slots > room + 1"),
     "takes the word of a stopped attempt": (Driver, "attempt_ended", "is not attempt", "== 1"),
 }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from dagcall.model.notice import Call
 from dagcall.model.plan import RETURN_VALUE, DagPlan, TaskPlan
 from dagcall.testing.promises import Effect
 from dagcall.workers.frames import (
@@ -60,6 +61,8 @@ class Player:
     chance: random.Random
     rates: Rates
     effects: list[Effect]
+    called_back: set[tuple[str, str]]
+    """Runs whose callbacks of the DAG have begun."""
     seed: int
     plans: dict[str, DagPlan]
 
@@ -155,6 +158,8 @@ class Player:
         raise NotImplementedError
 
     def notify(self, process: Process, notify: Notify) -> None:
+        if not {Call.DAG_SUCCESS, Call.DAG_FAILURE}.isdisjoint(notify.calls):
+            self.called_back.add((notify.start.dag_id, notify.start.run_id))
         at = self.chance.choice([0.0, 0.01, 0.5])
         if self.chance.random() < self.rates.death:
             self.later(self.chance.random() * (at + 0.01), lambda: process.die(-9))

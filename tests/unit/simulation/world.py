@@ -141,6 +141,7 @@ class World(Player):
         """Servers that live on although another one has taken their place."""
         self.graves: list[Life] = []
         self.effects: list[Effect] = []
+        self.called_back: set[tuple[str, str]] = set()
         self.told: list[Told] = []
         self.outcomes: dict[RunKey, float] = {}
         """When each became durable."""
@@ -205,7 +206,8 @@ class World(Player):
             return False
         if not all(one.is_done for one in (*self.callers, *self.readers)):
             return False
-        return self.life.coordinator.statistics()["runs"] == 0 and all(
+        statistics = self.life.coordinator.statistics()
+        return statistics["runs"] == statistics["callbacks"] == 0 and all(
             run.head.state.is_final for run in self.storage.runs.values()
         )
 

@@ -7,9 +7,9 @@ WITH fence AS (
 ), wanted AS (
     SELECT *
     FROM unnest(
-        $17::INTEGER[], $18::TEXT[], $19::TEXT[], $20::TEXT[], $21::FLOAT8[], $22::FLOAT8[], $23::FLOAT8[],
-        $24::TEXT[], $25::TEXT[], $26::TEXT[], $27::BYTEA[], $28::TEXT[], $29::TEXT[], $30::FLOAT8[], $31::FLOAT8[],
-        $32::TEXT[], $33::TEXT[]
+        $22::INTEGER[], $23::TEXT[], $24::TEXT[], $25::TEXT[], $26::FLOAT8[], $27::FLOAT8[], $28::FLOAT8[],
+        $29::TEXT[], $30::TEXT[], $31::TEXT[], $32::BYTEA[], $33::TEXT[], $34::TEXT[], $35::FLOAT8[], $36::FLOAT8[],
+        $37::TEXT[], $38::TEXT[]
     ) AS head (
         place, dag_id, run_id, plan_version, queued_at, run_after, logical_date, run_type, triggered_by, caller, conf,
         idempotency_key, state, start_date, end_date, note, outcome
@@ -44,6 +44,13 @@ WITH fence AS (
         AS record (run, id, time, kind, data, event)
     LEFT JOIN placed ON placed.place = record.run
     WHERE (record.run > 0 OR placed.run IS NOT NULL) AND EXISTS (SELECT FROM fence)
+), told AS (
+    INSERT INTO items (kind, key, value, created, updated)
+    SELECT kind, key, value, time, time
+    FROM unnest($17::BIGINT[], $18::TEXT[], $19::TEXT[], $20::BYTEA[], $21::FLOAT8[])
+        AS item (run, kind, key, value, time)
+    LEFT JOIN placed ON placed.place = item.run
+    WHERE (item.run > 0 OR placed.run IS NOT NULL) AND EXISTS (SELECT FROM fence)
 ), marked AS (
     UPDATE servers
     SET last_group = $3, last_begun = ARRAY(SELECT coalesce(run, 0) FROM placed ORDER BY place DESC)

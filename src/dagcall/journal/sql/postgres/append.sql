@@ -16,5 +16,11 @@ WITH fence AS (
     FROM unnest($11::BIGINT[], $12::INTEGER[], $13::FLOAT8[], $14::TEXT[], $15::TEXT[], $16::BYTEA[])
         AS record (run, id, time, kind, data, event)
     WHERE EXISTS (SELECT FROM fence)
+), told AS (
+    INSERT INTO items (kind, key, value, created, updated)
+    SELECT kind, key, value, time, time
+    FROM unnest($17::BIGINT[], $18::TEXT[], $19::TEXT[], $20::BYTEA[], $21::FLOAT8[])
+        AS item (run, kind, key, value, time)
+    WHERE EXISTS (SELECT FROM fence)
 )
 SELECT set_config('synchronous_commit', $4, TRUE) FROM fence
