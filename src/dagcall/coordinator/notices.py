@@ -4,10 +4,10 @@ Never in this process, never before the caller was answered, and never in a call
 lane of its DAG file (`Workers.submit_aside`). What its calls raise harms nothing; one that takes longer than Airflow's
 `[dag_processor] dag_file_processor_timeout` is ended.
 
-At least once: the notice of a run's end, or of a lost task, is in the store with the records of that (`keep`, `tell`), any
-other before it is begun (`give`). It is taken out when it has ended, however it did. One that the server's end interrupts,
-or leaves waiting, is begun (again) by the next server. That it ran, and how it ended, is a `callback` record of its run,
-which may follow the run's `end`.
+At least once: the notice of a run's end, or of a lost task, is in the store with the records of that (`keep`, `tell`). Any
+other, of a run's start or of assets, is there before it is begun (`give`): a kill just before that loses it. It is taken out
+when it has ended, however it did. One that the server's end interrupts, or leaves waiting, is begun (again) by the next
+server. That it ran, and how it ended, is a `callback` record of its run, which may follow the run's `end`.
 """
 
 import asyncio
