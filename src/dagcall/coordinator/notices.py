@@ -22,7 +22,7 @@ from dagcall.coordinator.clock import Clock
 from dagcall.coordinator.run import Run
 from dagcall.coordinator.starting import start_frame
 from dagcall.crashpoints import reached
-from dagcall.errors import DagcallError, JournalCorrupt, JournalError, JournalFenced, Unavailable
+from dagcall.errors import DagcallError, JournalCorrupt, JournalError, JournalFenced, RunNotFound, Unavailable
 from dagcall.journal.base import Journal
 from dagcall.journal.store import Item, Put, Remove
 from dagcall.model.commands import Record, StartAttempt
@@ -38,6 +38,8 @@ T = TypeVar("T")
 KIND = "notice"
 _AGAIN = 1.0
 """Seconds."""
+_TRIES = 10
+"""To record that it ran; what no journal takes must not wait for ever."""
 LIMIT = 50.0
 """Seconds; default of Airflow's setting."""
 
@@ -226,8 +228,21 @@ class Notices:
         await self._forget(key)
 
     async def _record(self, run: Run, data: dict[str, Any]) -> None:
-        if run.was_given_up:  # its driver's successor has another view of it, which may hold more
-            run = await self._users.find_run(run.key)
+        view: Run | None = run
+        for _ in range(_TRIES):
+            try:
+                if view is None or view.was_given_up:  # its driver's successor has another view, which may hold more
+                    view = await self._users.find_run(run.key)
+                await self._append(view, data)
+                return
+            except DagcallError as error:
+                log.warning("run %s: that a callback ran could not be recorded: %s", run.key, error)
+                if isinstance(error, JournalFenced | JournalCorrupt | RunNotFound):
+                    return
+            view = None
+            await asyncio.sleep(_AGAIN)
+
+    async def _append(self, run: Run, data: dict[str, Any]) -> None:
         batch = run.recorder.batch([Record("callback", data)], self._clock.now())
 
         def committed(appended: "asyncio.Future[None]") -> None:
@@ -240,8 +255,8 @@ class Notices:
         try:
             await asyncio.shield(appended)
         except DagcallError as error:
-            log.warning("run %s: that a callback ran could not be recorded: %s", run.key, error)
             self._users.recorded(run, error)
+            raise
 
     def _frame(self, run: Run, notice: Notice, number: int) -> Notify:
         command = StartAttempt(notice.first_attempt, notice.task_id, notice.map_index, notice.try_number, False)

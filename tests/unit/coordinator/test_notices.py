@@ -274,3 +274,25 @@ async def test_a_journal_that_fails_is_waited_for() -> None:
         await settle()
     assert len(server.leases) == 1
     assert await server.stored() == 1
+
+
+@in_loop
+async def test_that_it_ran_is_recorded_although_the_journal_fails_at_first() -> None:
+    server = await Server(MemoryStorage()).start()
+    append, failures = server.journal.append, [JournalError("the disk is full")]
+
+    def fail(batch: Batch, durability: str = "process") -> "asyncio.Future[None]":
+        if not failures:
+            return append(batch, durability)
+        refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        refused.set_exception(failures.pop())
+        return refused
+
+    server.notices.give(await server.ended_run(), server, NOTICE)  # type: ignore[arg-type]
+    await settle()
+    server.journal.append = fail  # type: ignore[method-assign]
+    with mock.patch.object(notices, "_AGAIN", 0.0):
+        server.end()
+        await server.notices.wait()
+    assert [data["state"] for data in await server.callbacks()] == ["success"]
+    assert await server.stored() == 0
